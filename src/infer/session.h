@@ -1,0 +1,61 @@
+/* An ONNX model on ONNX Runtime: the only folder that knows it. */
+#ifndef IL_INFER_SESSION_H
+#define IL_INFER_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define IL_TENSOR_MAX_RANK 8
+#define IL_TENSOR_NAME 128
+
+enum il_tensor_type { IL_TENSOR_F32, IL_TENSOR_F16, IL_TENSOR_U8, IL_TENSOR_I32, IL_TENSOR_I64, IL_TENSOR_OTHER };
+
+/* An input or output as the model declares it; dims < 0 are free. */
+struct il_tensor_desc {
+	char name[IL_TENSOR_NAME];
+	enum il_tensor_type type;
+	int rank;
+	int64_t dims[IL_TENSOR_MAX_RANK];
+};
+
+/* "float32 [n,6,320,320]" into `text` (a free dim past the first is "?"); returns text. */
+const char *il_tensor_format(const struct il_tensor_desc *desc, char *text, size_t size);
+
+struct il_session_params {
+	unsigned threads; /* of one run; 0 or 1: the caller's thread alone, which spins on nothing */
+};
+
+/* Runs are serialised by the caller; different sessions run side by side. */
+struct il_session;
+
+/* A file that is not ONNX, or that ONNX Runtime refuses, is INLAY_ERR_FORMAT with the runtime's reason. */
+enum inlay_err il_session_open(struct il_session **session, const char *path, const struct il_session_params *params,
+                               struct inlay_error *err);
+void il_session_destroy(struct il_session **session);
+
+int il_session_inputs(const struct il_session *session);
+int il_session_outputs(const struct il_session *session);
+const struct il_tensor_desc *il_session_input(const struct il_session *session, int i);
+const struct il_tensor_desc *il_session_output(const struct il_session *session, int i);
+/* "inputs: a float32 [n,2], b int64 []; outputs: c float32 [n,3]" into `text`; returns text. */
+const char *il_session_format(const struct il_session *session, char *text, size_t size);
+/* Index by name, or -1. */
+int il_session_find_input(const struct il_session *session, const char *name);
+int il_session_find_output(const struct il_session *session, const char *name);
+
+/* Float32 memory of the caller bound to an input or output for all later runs, until bound again. The runtime reads
+ * and writes it in place: no copy, no allocation. */
+enum inlay_err il_session_bind_input(struct il_session *session, int i, float *data, int rank, const int64_t *dims,
+                                     struct inlay_error *err);
+enum inlay_err il_session_bind_output(struct il_session *session, int i, float *data, int rank, const int64_t *dims,
+                                      struct inlay_error *err);
+/* Blocks until the outputs are written. Every input and at least one output is bound. */
+enum inlay_err il_session_run(struct il_session *session, struct inlay_error *err);
+
+/* "1.30.0" */
+const char *il_infer_runtime_version(void);
+
+#endif

@@ -1,0 +1,533 @@
+#include "inlay/lipsync.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "avatar/avatar.h"
+#include "avatar/clip.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "composite/place.h"
+#include "infer/audio_encoder.h"
+#include "infer/lipsync_net.h"
+#include "inlay/version.h"
+#include "job/measure.h"
+#include "media/audio.h"
+#include "media/sink.h"
+#include "pipeline/pipeline.h"
+#include "speech/mel.h"
+#include "speech/speech.h"
+
+/* One frame on its way; lives in the pipeline's ring. */
+struct item {
+	int64_t index;             /* of the avatar's frame */
+	struct inlay_frame *frame; /* from decode to encode */
+	uint8_t *crop;             /* [C,C,3] BGR: the face, then the face with its new mouth */
+	float *window;             /* audio features, [rows * row_floats] */
+	uint8_t *keep;             /* parsing mask of the rectangle, where the avatar has one */
+};
+
+struct inlay_lipsync {
+	struct il_avatar *avatar;
+	struct il_clip *clip;             /* decode stage */
+	struct il_place *cutter;          /* decode stage */
+	struct il_audio_encoder *encoder; /* speech stage */
+	struct il_speech *speech;         /* speech stage */
+	struct il_lipsync_net **nets;     /* one an inference worker */
+	struct il_place *painter;         /* composite stage */
+	struct il_sink *sink;             /* encode stage */
+	struct il_pipeline *pipeline;
+	struct item *items;
+	unsigned n_items;
+
+	enum il_order order;
+	int64_t start_frame, limit, expected; /* limit < 0: none; expected < 0: unknown */
+	struct inlay_rational fps;
+	unsigned window_rows;
+	struct il_tuning tuning;
+	bool parsing;
+
+	int64_t setup_ns, wall_ns, cpu_ns;
+	char description[512];
+};
+
+/* ---- stages, in the order of the data ---- */
+
+static enum inlay_err speech_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
+                                   struct inlay_error *err)
+{
+	struct inlay_lipsync *job = ctx;
+	struct item *item = items[0];
+	(void)worker, (void)n;
+	if (job->limit >= 0 && k >= job->limit)
+		return INLAY_EOF;
+	/* The avatar moves at its own speed whatever the output's rate. */
+	struct inlay_rational own = job->avatar->fps;
+	int64_t step = (int64_t)((__int128)k * own.num * job->fps.den / ((__int128)own.den * job->fps.num));
+	item->index = il_order_index(job->order, job->avatar->frames, job->start_frame, step);
+	if (item->index < 0)
+		return INLAY_EOF;
+	return il_speech_window(job->speech, k, job->window_rows, item->window, err);
+}
+
+static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
+                                   struct inlay_error *err)
+{
+	struct inlay_lipsync *job = ctx;
+	struct item *item = items[0];
+	struct inlay_rect rect = job->avatar->rects[item->index];
+	(void)worker, (void)k, (void)n;
+	enum inlay_err rc = il_clip_frame(job->clip, item->index, &item->frame, err);
+	if (!rc && job->parsing) {
+		const uint8_t *keep;
+		rc = il_clip_keep(job->clip, item->index, &keep, err);
+		if (!rc)
+			memcpy(item->keep, keep, (size_t)(rect.x1 - rect.x0) * (size_t)(rect.y1 - rect.y0));
+	}
+	if (!rc)
+		rc = il_place_crop(job->cutter, item->frame, rect, item->crop, err);
+	return rc;
+}
+
+static enum inlay_err inference_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
+                                      struct inlay_error *err)
+{
+	struct inlay_lipsync *job = ctx;
+	struct il_lipsync_net *net = job->nets[worker];
+	size_t audio_bytes = il_lipsync_net_info(net)->audio_floats * sizeof(float);
+	(void)k;
+	for (unsigned i = 0; i < n; i++) {
+		const struct item *item = items[i];
+		il_place_picture(job->painter, item->crop, il_lipsync_net_picture(net, i));
+		memcpy(il_lipsync_net_audio(net, i), item->window, audio_bytes);
+	}
+	enum inlay_err rc = il_lipsync_net_run(net, n, err);
+	for (unsigned i = 0; i < n && !rc; i++)
+		il_place_mouth(job->painter, ((struct item *)items[i])->crop, il_lipsync_net_output(net, i));
+	return rc;
+}
+
+static enum inlay_err composite_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
+                                      struct inlay_error *err)
+{
+	struct inlay_lipsync *job = ctx;
+	struct item *item = items[0];
+	(void)worker, (void)k, (void)n;
+	return il_place_draw(job->painter, item->frame, job->avatar->rects[item->index], item->crop,
+	                     job->parsing ? item->keep : NULL, err);
+}
+
+static enum inlay_err encode_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
+                                   struct inlay_error *err)
+{
+	struct inlay_lipsync *job = ctx;
+	struct item *item = items[0];
+	(void)worker, (void)k, (void)n;
+	enum inlay_err rc = il_sink_write(job->sink, item->frame, err);
+	inlay_frame_destroy(&item->frame);
+	return rc;
+}
+
+/* ---- set-up, in the same order ---- */
+
+static bool sensible_rate(struct inlay_rational fps)
+{
+	double rate = fps.den > 0 ? (double)fps.num / fps.den : 0;
+	return rate >= 0.1 && rate <= 1000;
+}
+
+static enum inlay_err check_params(const struct inlay_lipsync_params *p, struct inlay_error *err)
+{
+	if (!p->avatar)
+		return il_fail(err, INLAY_ERR_INVALID, "no avatar given");
+	if (!p->audio && !p->features)
+		return il_fail(err, INLAY_ERR_INVALID, "no speech given: an audio file, or features as .npy");
+	if (p->audio_encoder && p->features)
+		return il_fail(err, INLAY_ERR_INVALID,
+		               "both %s and %s given: features come from an audio encoder or a file", p->audio_encoder,
+		               p->features);
+	if (p->start_frame < INLAY_START_FIRST || p->frames < 0 || p->cache_bytes < 0)
+		return il_fail(err, INLAY_ERR_INVALID, "start frame, number of frames and cache must not be negative");
+	if ((p->fps.num || p->fps.den) && !sensible_rate(p->fps))
+		return il_fail(err, INLAY_ERR_INVALID, "%d/%d frames a second: expected 0.1 to 1000", p->fps.num,
+		               p->fps.den);
+	if (p->quality < 0 || p->quality > 100)
+		return il_fail(err, INLAY_ERR_INVALID, "quality %d: expected 1 to 100", p->quality);
+	if (p->crf < INLAY_CRF_LOSSLESS || p->workers > 256 || p->batch > 1024)
+		return il_fail(err, INLAY_ERR_INVALID, "crf %d, %u workers, batch %u: out of range", p->crf, p->workers,
+		               p->batch);
+	return INLAY_OK;
+}
+
+/* Silence from end to end is nearly always a wrong file or a dead microphone: said before hours of work. */
+static enum inlay_err check_audible(const char *path, struct inlay_error *err)
+{
+	struct il_audio *audio = NULL;
+	float samples[4096];
+	size_t n = 0, total = 0;
+	bool heard = false;
+	enum inlay_err rc = il_audio_open(&audio, path, IL_MEL_RATE, err);
+	while (!rc && !heard) {
+		rc = il_audio_read(audio, samples, sizeof samples / sizeof *samples, &n, err);
+		for (size_t i = 0; i < n && !rc && !heard; i++)
+			heard = fabsf(samples[i]) > 0.001f; /* -60 dBFS */
+		total += n;
+	}
+	il_audio_destroy(&audio);
+	if (rc != INLAY_EOF)
+		return rc;
+	if (total == 0)
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: the audio is empty; expected speech", path);
+	return il_fail(err, INLAY_ERR_FORMAT,
+	               "%s: silent throughout (nothing above -60 dBFS in %.1f s); expected speech", path,
+	               (double)total / IL_MEL_RATE);
+}
+
+static enum inlay_err open_avatar(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                  struct inlay_error *err)
+{
+	enum inlay_err rc = il_avatar_open(&job->avatar, p->avatar, err);
+	if (rc)
+		return rc;
+	struct il_avatar *avatar = job->avatar;
+	if (p->parsing)
+		rc = il_avatar_set_parsing(avatar, p->parsing, err);
+	if (rc)
+		return rc;
+	job->parsing = avatar->parsing != NULL;
+	job->order = p->order             ? (enum il_order)(p->order - INLAY_ORDER_BOUNCE)
+	             : avatar->order >= 0 ? (enum il_order)avatar->order
+	                                  : IL_ORDER_BOUNCE;
+	job->start_frame = p->start_frame == INLAY_START_FIRST ? 0
+	                   : p->start_frame                    ? p->start_frame
+	                                                       : avatar->start_frame;
+	if (job->start_frame >= avatar->frames)
+		return il_fail(err, INLAY_ERR_INVALID, "%s: start frame %lld is past the last one, %lld", p->avatar,
+		               (long long)job->start_frame, (long long)avatar->frames - 1);
+	job->fps = p->fps.num > 0 ? p->fps : avatar->fps;
+	job->limit = p->frames > 0 ? p->frames : -1;
+	if (job->order == IL_ORDER_CUT) {
+		/* Output frames whose step is below the avatar frames that are left. */
+		__int128 own = (__int128)avatar->fps.num * job->fps.den, steps = avatar->frames - job->start_frame;
+		int64_t most = (int64_t)((steps * avatar->fps.den * job->fps.num + own - 1) / own);
+		if (job->limit < 0 || most < job->limit)
+			job->limit = most;
+	}
+	return il_clip_open(&job->clip, avatar, p->cache_bytes > 0 ? p->cache_bytes : il_memory_bytes() / 4, p->threads,
+	                    err);
+}
+
+static enum inlay_err open_speech(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                  struct inlay_error *err)
+{
+	struct il_speech_params speech = { .audio_path = p->audio, .features_path = p->features, .fps = job->fps };
+	enum inlay_err rc = p->audio ? check_audible(p->audio, err) : INLAY_OK;
+	if (!rc && !p->features) {
+		const char *path = p->audio_encoder ? p->audio_encoder : job->avatar->audio_encoder;
+		if (!path)
+			return il_fail(err, INLAY_ERR_INVALID,
+			               "%s names no audio encoder, and not exactly one was found in it: give one "
+			               "(--audio-encoder FILE.onnx), or ready features "
+			               "(--features FILE.npy)",
+			               p->avatar);
+		rc = il_audio_encoder_open(&job->encoder, path, err);
+		if (!rc) {
+			speech.encode = il_audio_encoder_run;
+			speech.encode_ctx = job->encoder;
+			speech.row_floats = il_audio_encoder_floats(job->encoder);
+		}
+	}
+	if (!rc)
+		rc = il_speech_open(&job->speech, &speech, err);
+	if (rc)
+		return rc;
+	int64_t n = il_speech_frames(job->speech);
+	job->expected = job->limit >= 0 && (n < 0 || job->limit < n) ? job->limit : n;
+	return INLAY_OK;
+}
+
+static enum inlay_err open_networks(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                    struct inlay_error *err)
+{
+	const char *path = p->model ? p->model : job->avatar->model;
+	if (!path)
+		return il_fail(err, INLAY_ERR_INVALID,
+		               "%s names no network, and not exactly one was found in it: give one (--model FILE.onnx)",
+		               p->avatar);
+	struct il_lipsync_net_params net = {
+		.path = path, .picture_name = p->input_name, .audio_name = p->audio_name, .output_name = p->output_name
+	};
+	unsigned threads = p->threads ? p->threads : il_cpu_count();
+	enum inlay_err rc = il_tune(&net, threads, p->workers, p->batch, job->expected, &job->tuning, err);
+	if (rc)
+		return rc;
+	net.threads = job->tuning.threads;
+	net.batch = job->tuning.batch;
+	job->nets = calloc(job->tuning.workers, sizeof *job->nets);
+	if (!job->nets)
+		return il_fail_memory(err);
+	for (unsigned i = 0; i < job->tuning.workers && !rc; i++) {
+		rc = il_lipsync_net_open(&job->nets[i], &net, err);
+		/* One run on zeros: what the network cannot do shows now, and its memory is in place. */
+		if (!rc)
+			rc = il_lipsync_net_run(job->nets[i], il_lipsync_net_info(job->nets[i])->batch, err);
+	}
+	if (rc)
+		return rc;
+	job->tuning.batch = il_lipsync_net_info(job->nets[0])->batch;
+	return il_lipsync_net_rows(job->nets[0], il_speech_row_floats(job->speech), &job->window_rows, err);
+}
+
+static enum inlay_err open_places(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                  struct inlay_error *err)
+{
+	int size = il_lipsync_net_info(job->nets[0])->size;
+	enum il_interp interp = p->interp                  ? (enum il_interp)(p->interp - INLAY_INTERP_LINEAR)
+	                        : job->avatar->interp >= 0 ? (enum il_interp)job->avatar->interp
+	                                                   : IL_INTERP_LINEAR;
+	enum inlay_err rc = il_place_create(&job->cutter, size, interp, err);
+	return rc ? rc : il_place_create(&job->painter, size, interp, err);
+}
+
+/* Overwriting is for old outputs, not for what the job reads. */
+static enum inlay_err check_output(const struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                   struct inlay_error *err)
+{
+	const struct il_avatar *avatar = job->avatar;
+	const char *const inputs[] = { p->audio,  p->features,   p->model,      p->audio_encoder,
+		                       p->avatar, avatar->video, avatar->model, avatar->audio_encoder };
+	for (size_t i = 0; p->output && i < sizeof inputs / sizeof *inputs; i++)
+		if (inputs[i] && il_path_same(p->output, inputs[i]))
+			return il_fail(err, INLAY_ERR_INVALID, "%s: is read by this job, and cannot be its output too",
+			               p->output);
+	return INLAY_OK;
+}
+
+/* For a sink whose reader has gone to sleep. */
+static bool stopping(void *ctx)
+{
+	const struct inlay_lipsync *job = ctx;
+	return job->pipeline && il_pipeline_stopping(job->pipeline);
+}
+
+static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                struct inlay_error *err)
+{
+	char comment[64];
+	snprintf(comment, sizeof comment, "inlay %s lipsync", inlay_version());
+	const char *const metadata[] = { "comment", comment, NULL };
+	struct il_sink_params sink = {
+		.path = p->output,
+		.format = p->format,
+		.frame = *il_clip_info(job->clip),
+		.fps = job->fps,
+		.overwrite = p->overwrite,
+		.codec = p->codec,
+		.preset = p->preset,
+		.crf = p->crf == INLAY_CRF_LOSSLESS ? 0
+		       : p->crf > 0                 ? p->crf
+		                                    : -1,
+		.quality = p->quality,
+		.threads = p->threads,
+		.audio_path = p->audio,
+		.audio_limit_s = job->limit >= 0 ? (double)job->limit * job->fps.den / job->fps.num : 0,
+		.metadata = metadata,
+		.cancelled = stopping,
+		.cancel_ctx = job,
+	};
+	enum inlay_err rc = check_output(job, p, err);
+	return rc ? rc : il_sink_open(&job->sink, &sink, err);
+}
+
+static enum inlay_err make_items(struct inlay_lipsync *job, struct inlay_error *err)
+{
+	const struct il_lipsync_net_info *info = il_lipsync_net_info(job->nets[0]);
+	size_t keep_bytes = 0;
+	for (int64_t i = 0; i < job->avatar->frames && job->parsing; i++) {
+		const struct inlay_rect *r = &job->avatar->rects[i];
+		size_t bytes = (size_t)(r->x1 - r->x0) * (size_t)(r->y1 - r->y0);
+		keep_bytes = bytes > keep_bytes ? bytes : keep_bytes;
+	}
+	/* What the networks hold, as much again ready before them, and one or two for each other stage. */
+	job->n_items = 2 * job->tuning.workers * job->tuning.batch + 6;
+	job->items = calloc(job->n_items, sizeof *job->items);
+	if (!job->items)
+		return il_fail_memory(err);
+	for (unsigned i = 0; i < job->n_items; i++) {
+		struct item *item = &job->items[i];
+		item->crop = malloc(il_place_crop_bytes(job->cutter));
+		item->window = malloc(info->audio_floats * sizeof(float));
+		item->keep = keep_bytes ? malloc(keep_bytes) : NULL;
+		if (!item->crop || !item->window || (keep_bytes && !item->keep))
+			return il_fail_memory(err);
+	}
+	return INLAY_OK;
+}
+
+static enum inlay_err make_pipeline(struct inlay_lipsync *job, struct inlay_error *err)
+{
+	const struct il_stage stages[INLAY_LIPSYNC_STAGES] = {
+		{ .name = "speech", .run = speech_stage, .ctx = job },
+		{ .name = "decode", .run = decode_stage, .ctx = job },
+		{ .name = "inference",
+		  .run = inference_stage,
+		  .ctx = job,
+		  .workers = job->tuning.workers,
+		  .batch = job->tuning.batch },
+		{ .name = "composite", .run = composite_stage, .ctx = job },
+		{ .name = "encode", .run = encode_stage, .ctx = job },
+	};
+	void **pointers = malloc(job->n_items * sizeof *pointers);
+	if (!pointers)
+		return il_fail_memory(err);
+	for (unsigned i = 0; i < job->n_items; i++)
+		pointers[i] = &job->items[i];
+	enum inlay_err rc =
+		il_pipeline_create(&job->pipeline, stages, INLAY_LIPSYNC_STAGES, pointers, job->n_items, err);
+	free(pointers);
+	return rc;
+}
+
+static void describe(struct inlay_lipsync *job)
+{
+	const struct inlay_frame_info *frame = il_clip_info(job->clip);
+	snprintf(job->description, sizeof job->description,
+	         "%dx%d at %.4g fps, %lld avatar frames (%s); network %d px, %u worker%s x batch %u x %u thread%s; %s",
+	         frame->width, frame->height, (double)job->fps.num / job->fps.den, (long long)job->avatar->frames,
+	         il_order_name(job->order), il_lipsync_net_info(job->nets[0])->size, job->tuning.workers,
+	         job->tuning.workers == 1 ? "" : "s", job->tuning.batch, job->tuning.threads,
+	         job->tuning.threads == 1 ? "" : "s", il_sink_describe(job->sink));
+}
+
+enum inlay_err inlay_lipsync_create(struct inlay_lipsync **out, const struct inlay_lipsync_params *params,
+                                    struct inlay_error *err)
+{
+	int64_t start = il_clock_ns();
+	*out = NULL;
+	enum inlay_err rc = check_params(params, err);
+	if (rc)
+		return rc;
+	struct inlay_lipsync *job = calloc(1, sizeof *job);
+	if (!job)
+		return il_fail_memory(err);
+	/* The output comes before the networks: its faults are quick to find, theirs take seconds. */
+	if ((rc = open_avatar(job, params, err)) || (rc = open_speech(job, params, err)) ||
+	    (rc = open_sink(job, params, err)) || (rc = open_networks(job, params, err)) ||
+	    (rc = open_places(job, params, err)) || (rc = make_items(job, err)) || (rc = make_pipeline(job, err))) {
+		inlay_lipsync_destroy(&job);
+		return rc;
+	}
+	describe(job);
+	job->setup_ns = il_clock_ns() - start;
+	*out = job;
+	return INLAY_OK;
+}
+
+void inlay_lipsync_destroy(struct inlay_lipsync **slot)
+{
+	struct inlay_lipsync *job = *slot;
+	if (!job)
+		return;
+	il_pipeline_destroy(&job->pipeline);
+	for (unsigned i = 0; i < job->n_items && job->items; i++) {
+		inlay_frame_destroy(&job->items[i].frame);
+		free(job->items[i].crop);
+		free(job->items[i].window);
+		free(job->items[i].keep);
+	}
+	free(job->items);
+	il_sink_destroy(&job->sink);
+	il_place_destroy(&job->painter);
+	il_place_destroy(&job->cutter);
+	for (unsigned i = 0; i < job->tuning.workers && job->nets; i++)
+		il_lipsync_net_destroy(&job->nets[i]);
+	free(job->nets);
+	il_speech_destroy(&job->speech);
+	il_audio_encoder_destroy(&job->encoder);
+	il_clip_destroy(&job->clip);
+	il_avatar_destroy(&job->avatar);
+	free(job);
+	*slot = NULL;
+}
+
+/* ---- the run ---- */
+
+struct watcher {
+	const struct inlay_lipsync *job;
+	inlay_progress_fn *progress;
+	void *ctx;
+};
+
+static bool report(void *ctx, int64_t done)
+{
+	const struct watcher *w = ctx;
+	return !w->progress || w->progress(w->ctx, done, w->job->expected);
+}
+
+enum inlay_err inlay_lipsync_run(struct inlay_lipsync *job, inlay_progress_fn *progress, void *ctx,
+                                 struct inlay_error *err)
+{
+	struct watcher watcher = { job, progress, ctx };
+	il_peak_rss_reset();
+	int64_t wall = il_clock_ns(), cpu = il_cpu_ns();
+	enum inlay_err rc = il_pipeline_run(job->pipeline, report, &watcher, 200, err);
+	if (!rc)
+		rc = il_sink_finish(job->sink, err);
+	job->wall_ns = il_clock_ns() - wall;
+	job->cpu_ns = il_cpu_ns() - cpu;
+	return rc;
+}
+
+void inlay_lipsync_cancel(struct inlay_lipsync *job)
+{
+	il_pipeline_cancel(job->pipeline);
+}
+
+int64_t inlay_lipsync_expected_frames(const struct inlay_lipsync *job)
+{
+	return job->expected;
+}
+
+const char *inlay_lipsync_describe(const struct inlay_lipsync *job)
+{
+	return job->description;
+}
+
+void inlay_lipsync_stats(const struct inlay_lipsync *job, struct inlay_lipsync_stats *stats)
+{
+	struct il_clip_stats cache;
+	il_clip_stats(job->clip, &cache);
+	*stats = (struct inlay_lipsync_stats){
+		.frames = il_pipeline_stats(job->pipeline, INLAY_LIPSYNC_STAGES - 1)->items,
+		.setup_s = (double)job->setup_ns / 1e9,
+		.wall_s = (double)job->wall_ns / 1e9,
+		.cpu_s = (double)job->cpu_ns / 1e9,
+		.peak_rss_bytes = il_peak_rss_bytes(),
+		.workers = job->tuning.workers,
+		.batch = job->tuning.batch,
+		.threads = job->tuning.threads,
+		.measured = job->tuning.measured,
+		.cache_hits = cache.hits,
+		.cache_misses = cache.misses,
+		.cache_bytes = cache.peak_bytes,
+	};
+	stats->fps = stats->wall_s > 0 ? (double)stats->frames / stats->wall_s : 0;
+	for (unsigned s = 0; s < INLAY_LIPSYNC_STAGES; s++) {
+		const struct il_stage_stats *from = il_pipeline_stats(job->pipeline, s);
+		const struct il_histogram *h = &from->per_item;
+		stats->stages[s] = (struct inlay_stage_stats){
+			.name = from->name,
+			.workers = from->workers,
+			.count = from->items,
+			.total_ms = (double)h->total_ns / 1e6,
+			.mean_ms = h->count ? (double)h->total_ns / 1e6 / (double)h->count : 0,
+			.p50_ms = (double)il_histogram_percentile_ns(h, 0.50) / 1e6,
+			.p99_ms = (double)il_histogram_percentile_ns(h, 0.99) / 1e6,
+			.max_ms = (double)h->max_ns / 1e6,
+		};
+	}
+}

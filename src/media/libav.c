@@ -1,0 +1,138 @@
+#include "media/libav.h"
+
+#include <errno.h>
+#include <libavformat/avformat.h>
+#include <libavutil/error.h>
+#include <libavutil/log.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+
+/* libav may send a line in pieces; each thread joins its own. */
+static _Thread_local char line[1024];
+
+static void forward(void *ctx, int level, const char *format, va_list args)
+{
+	static _Thread_local int print_prefix = 1;
+	if (level > AV_LOG_INFO)
+		return;
+	size_t used = strlen(line);
+	av_log_format_line2(ctx, level, format, args, line + used, (int)(sizeof line - used), &print_prefix);
+	size_t length = strlen(line);
+	int complete = length > 0 && line[length - 1] == '\n';
+	if (!complete && length + 1 < sizeof line)
+		return;
+	if (complete)
+		line[length - 1] = 0;
+	il_log_debug("%s", line);
+	line[0] = 0;
+}
+
+static void install(void)
+{
+	av_log_set_callback(forward);
+}
+
+void il_libav_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, install);
+}
+
+static enum inlay_err code_of(int av_error)
+{
+	switch (av_error) {
+	case AVERROR(ENOENT): return INLAY_ERR_NOT_FOUND;
+	case AVERROR(ENOMEM): return INLAY_ERR_MEMORY;
+	case AVERROR(EINVAL): return INLAY_ERR_INVALID;
+	case AVERROR_INVALIDDATA:
+	case AVERROR_EOF:
+	case AVERROR_STREAM_NOT_FOUND: return INLAY_ERR_FORMAT;
+	case AVERROR(ENOSYS):
+	case AVERROR_PATCHWELCOME:
+	case AVERROR_DECODER_NOT_FOUND:
+	case AVERROR_DEMUXER_NOT_FOUND:
+	case AVERROR_ENCODER_NOT_FOUND:
+	case AVERROR_MUXER_NOT_FOUND:
+	case AVERROR_PROTOCOL_NOT_FOUND:
+	case AVERROR_OPTION_NOT_FOUND:
+	case AVERROR_EXTERNAL: return INLAY_ERR_UNSUPPORTED;
+	default: return INLAY_ERR_IO;
+	}
+}
+
+enum inlay_err il_fail_av(struct inlay_error *err, int av_error, const char *format, ...)
+{
+	enum inlay_err code = code_of(av_error);
+	if (!err || err->code != INLAY_OK)
+		return code;
+	va_list args;
+	va_start(args, format);
+	err->code = code;
+	vsnprintf(err->text, sizeof err->text, format, args);
+	va_end(args);
+	char reason[AV_ERROR_MAX_STRING_SIZE] = { 0 };
+	av_strerror(av_error, reason, sizeof reason);
+	size_t used = strlen(err->text);
+	snprintf(err->text + used, sizeof err->text - used, ": %s", reason);
+	return code;
+}
+
+/* libav takes any text file named .txt for ANSI art and draws it. */
+static int is_text_art(const AVFormatContext *format)
+{
+	return !strcmp(format->iformat->name, "tty");
+}
+
+/* What is not there is left to libav's own message. */
+static enum inlay_err check_file(const char *path, const char *kind, struct inlay_error *err)
+{
+	struct stat st;
+	if (stat(path, &st) || S_ISREG(st.st_mode))
+		return INLAY_OK;
+	if (S_ISDIR(st.st_mode))
+		return il_fail(err, INLAY_ERR_INVALID, "%s: is a folder, expected a %s file", path, kind);
+	return il_fail(err, INLAY_ERR_INVALID, "%s: is a %s; expected a file (%s is read twice)", path,
+	               S_ISFIFO(st.st_mode) ? "pipe" : "device", kind);
+}
+
+enum inlay_err il_libav_open(AVFormatContext **out, const char *path, const char *kind, struct inlay_error *err)
+{
+	il_libav_init();
+	enum inlay_err rc = check_file(path, kind, err);
+	if (rc)
+		return rc;
+	size_t size = strlen("file:") + strlen(path) + 1;
+	char *url = malloc(size);
+	if (!url)
+		return il_fail_memory(err);
+	snprintf(url, size, "file:%s", path);
+	AVDictionary *options = NULL;
+	av_dict_set(&options, "protocol_whitelist", "file", 0);
+	AVFormatContext *format = NULL;
+	int ret = avformat_open_input(&format, url, NULL, &options);
+	av_dict_free(&options);
+	free(url);
+	if (ret < 0)
+		return il_fail_av(err, ret, "%s: cannot open as %s", path, kind);
+	if (is_text_art(format))
+		ret = AVERROR_INVALIDDATA;
+	else
+		ret = avformat_find_stream_info(format, NULL);
+	if (ret < 0) {
+		avformat_close_input(&format);
+		return il_fail_av(err, ret, "%s: cannot read as %s", path, kind);
+	}
+	*out = format;
+	return INLAY_OK;
+}
+
+const char *il_libav_version(void)
+{
+	return av_version_info();
+}

@@ -1,0 +1,25 @@
+/* What every user of libav in this folder shares. */
+#ifndef IL_MEDIA_LIBAV_H
+#define IL_MEDIA_LIBAV_H
+
+#include "base/error.h"
+
+/* Sends libav's messages to il_log, all at debug level: what the user reads is our own error text. Every open
+ * function calls it first; any thread. */
+void il_libav_init(void);
+
+/* FFmpeg's version, e.g. "5.1.9-0+deb12u1". */
+const char *il_libav_version(void);
+
+/* il_fail with ": " and libav's text for `av_error` added. The code follows the error: no such file, out of memory,
+ * broken data, something that this libav lacks, or else the system's fault. */
+__attribute__((format(printf, 3, 4), cold)) enum inlay_err il_fail_av(struct inlay_error *err, int av_error,
+                                                                      const char *format, ...);
+
+/* Opens the local file `path` for demuxing and finds its streams. Never follows a URL, be it the path or a reference
+ * inside a playlist. kind ("video", "sound") is for messages. avformat_close_input ends it. */
+struct AVFormatContext;
+enum inlay_err il_libav_open(struct AVFormatContext **format, const char *path, const char *kind,
+                             struct inlay_error *err);
+
+#endif

@@ -1,0 +1,56 @@
+/* Where finished frames go: a video file with sound, pictures, a pipe, digests, nothing. */
+#ifndef IL_MEDIA_SINK_H
+#define IL_MEDIA_SINK_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "frame/frame.h"
+
+struct il_sink_params {
+	const char *path;   /* "-" and "/dev/stdout" are standard output; NULL is that too for md5, and fits null */
+	const char *format; /* mp4 mov mkv webm | jpg png (a picture a frame, PATH holds %d) | y4m mjpeg rawvideo |
+	                       md5 | null; NULL: by the extension of PATH */
+	struct inlay_frame_info frame; /* of every frame written; I420 */
+	struct inlay_rational fps;
+	bool overwrite;
+
+	/* Asked now and then by the writing thread while the reader of a pipe keeps it waiting; true ends the wait with
+	 * INLAY_ERR_CANCELLED. NULL: never. */
+	bool (*cancelled)(void *ctx);
+	void *cancel_ctx;
+
+	const char *codec;  /* libav encoder name, NULL: libx264, libvpx-vp9 for webm */
+	const char *preset; /* NULL: veryfast (x264, x265), realtime speed 6 (vp9) */
+	int crf;            /* < 0: 20, 32 for vp9; the encoder's own default for others */
+	int quality;        /* JPEG 1..100, 0: 90 */
+	unsigned threads;   /* of the encoder, 0: its own choice */
+
+	const char *audio_path;      /* NULL: no sound track. mp4 mov mkv webm; others leave it out and log so */
+	double audio_limit_s;        /* > 0: sound ends there */
+	const char *const *metadata; /* NULL, or key, value, ..., NULL pairs for the container */
+};
+
+/* One thread at a time. */
+struct il_sink;
+
+/* Fails here, not at the last frame, on: existing output without overwrite (of pictures: one of any number), unwritable
+ * place, output that another run is writing, unknown format or codec, a codec the container cannot hold. */
+enum inlay_err il_sink_open(struct il_sink **sink, const struct il_sink_params *params, struct inlay_error *err);
+
+/* Frame k is shown at k / fps. The frame stays the caller's (a sink that keeps it takes its own reference). */
+enum inlay_err il_sink_write(struct il_sink *sink, struct inlay_frame *frame, struct inlay_error *err);
+
+/* Flushes, writes the trailer, syncs, renames: only now does the output exist under its name.
+ *
+ * Until then a file is PATH.part, and pictures stand in a folder of that name beside the place they move to. Pictures
+ * that overwrite also end an earlier, longer row: those that follow the last one without a gap are removed. */
+enum inlay_err il_sink_finish(struct il_sink *sink, struct inlay_error *err);
+
+/* Without a successful finish: removes whatever was written; what was there before stays. */
+void il_sink_destroy(struct il_sink **sink);
+
+/* One line on what runs, e.g. "mp4: libx264 veryfast crf 20, audio copied (aac)". Valid while the sink lives. */
+const char *il_sink_describe(const struct il_sink *sink);
+
+#endif

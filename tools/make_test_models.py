@@ -1,0 +1,312 @@
+#!/usr/bin/python3
+"""Write the small networks that the tests and the demo run.
+
+usage: make_test_models.py FOLDER
+
+None is trained. The same script gives the same files. Needs Debian's python3-onnx and python3-numpy.
+
+  lipsync_*.onnx        the lip-sync contract in its variants, a few seeded layers each
+  formula.onnx          the contract with a result that a test can compute: 0.5 roi + 0.25 masked + mean(audio)
+  audio_encoder*.onnx   mel windows to feature rows
+  types.onnx            tensors of many types and ranks
+  wrong_*.onnx          what must be refused
+  talker*.onnx          a mouth that is drawn, not learned, and opens with the energy of the speech
+"""
+import argparse
+import os
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+F32 = TensorProto.FLOAT
+
+
+class Graph:
+    """Collects nodes and constants; every op returns the name of its result."""
+
+    def __init__(self):
+        self.nodes, self.constants, self.inputs, self.outputs = [], [], [], []
+
+    def name(self):
+        return "t%d" % (len(self.nodes) + len(self.constants))
+
+    def input(self, name, shape, dtype=F32):
+        self.inputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        return name
+
+    def output(self, source, name, shape, dtype=F32):
+        self.nodes.append(helper.make_node("Identity", [source], [name]))
+        self.outputs.append(helper.make_tensor_value_info(name, dtype, shape))
+
+    def const(self, value, dtype=np.float32):
+        name = "c%d" % len(self.constants)
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
+        return name
+
+    def op(self, kind, *inputs, **attributes):
+        name = self.name()
+        sources = [i if isinstance(i, str) else self.const(i) for i in inputs]
+        self.nodes.append(helper.make_node(kind, sources, [name], **attributes))
+        return name
+
+    def ints(self, *values):
+        return self.const(values, np.int64)
+
+    def clip01(self, x):
+        return self.op("Clip", x, np.float32(0), np.float32(1))
+
+    def channels(self, x, first, end):
+        return self.op("Slice", x, self.ints(first), self.ints(end), self.ints(1))
+
+    def save(self, folder, name):
+        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="inlay")
+        model.ir_version = 7
+        onnx.checker.check_model(model)
+        onnx.save(model, os.path.join(folder, name + ".onnx"))
+
+
+def weights(rng, *shape):
+    return rng.standard_normal(shape).astype(np.float32) * np.float32(np.sqrt(1.6 / np.prod(shape[1:])))
+
+
+def small_network(g, picture, audio, audio_channels, seed):
+    """Like the real one in outline: down, fused with the audio, up, sigmoid; 4 channels wide."""
+    rng = np.random.default_rng(seed)
+    x = g.op("Relu", g.op("Conv", picture, weights(rng, 4, 6, 4, 4), weights(rng, 4), strides=[4, 4]))
+    a = g.op("GlobalAveragePool", g.op("Relu", g.op("Conv", audio, weights(rng, 4, audio_channels, 3, 3))))
+    x = g.op("Relu", g.op("Conv", g.op("Add", x, a), weights(rng, 4, 4, 3, 3), pads=[1, 1, 1, 1]))
+    x = g.op("Resize", x, "", g.const([1, 1, 4, 4]), mode="linear", coordinate_transformation_mode="align_corners")
+    return g.op("Sigmoid", g.op("Conv", x, weights(rng, 3, 4, 1, 1), weights(rng, 3)))
+
+
+def lipsync(folder, name, size=320, batch="n", audio=(32, 16, 16), seed=1):
+    g = Graph()
+    picture = g.input("input", [batch, 6, size, size])
+    speech = g.input("audio", [batch, *audio])
+    g.output(small_network(g, picture, speech, audio[0], seed), "output", [batch, 3, size, size])
+    g.save(folder, name)
+
+
+def formula(g, picture, audio):
+    roi = g.op("Mul", g.channels(picture, 0, 3), np.float32(0.5))
+    masked = g.op("Mul", g.channels(picture, 3, 6), np.float32(0.25))
+    mean = g.op("ReduceMean", audio, axes=[1, 2, 3], keepdims=1)
+    return g.op("Add", g.op("Add", roi, masked), mean)
+
+
+def formula_net(folder, name, picture_shape, output_shape, audio_shape=("n", 2, 4, 4),
+                names=("input", "audio", "output"), audio_first=False):
+    g = Graph()
+    tensors = [(names[0], picture_shape), (names[1], audio_shape)]
+    for tensor in reversed(tensors) if audio_first else tensors:
+        g.input(*tensor)
+    g.output(formula(g, names[0], names[1]), names[2], output_shape)
+    g.save(folder, name)
+
+
+def lipsync_variants(folder):
+    lipsync(folder, "lipsync_320")
+    lipsync(folder, "lipsync_160", size=160)
+    lipsync(folder, "lipsync_batch1", batch=1)
+    lipsync(folder, "lipsync_batch4", batch=4)
+    lipsync(folder, "lipsync_hubert", audio=(32, 32, 32))
+    lipsync(folder, "lipsync_wenet", audio=(256, 16, 32))
+    square, result = ["n", 6, 16, 16], ["n", 3, 16, 16]
+    formula_net(folder, "formula", square, result)
+    formula_net(folder, "formula_batch4", [4, 6, 16, 16], [4, 3, 16, 16], [4, 2, 4, 4])
+    formula_net(folder, "lipsync_renamed", square, result, names=("visual_input", "audio_input", "mouth"),
+                audio_first=True)
+    formula_net(folder, "lipsync_free_size", ["n", 6, "h", "w"], ["n", 3, "h", "w"])
+    formula_net(folder, "lipsync_size_of_output", ["n", 6, "h", "w"], ["n", 3, 160, 160])
+    # The audio could be a picture too, and there are two results: names must choose.
+    g = Graph()
+    g.input("first", ["n", 6, 16, 16])
+    g.input("second", ["n", 6, 16, 16])
+    g.output(formula(g, "first", "second"), "one", result)
+    g.output(formula(g, "second", "first"), "two", result)
+    g.save(folder, "lipsync_ambiguous")
+
+
+def cropped(folder):
+    """Declares nothing about its result's size and gives 14x14 for a picture of 16x16."""
+    g = Graph()
+    g.input("input", ["n", 6, 16, 16])
+    g.input("audio", ["n", 2, 4, 4])
+    # A size that depends on the data, so that no shape inference can see it.
+    zero = g.op("Mul", g.op("ReduceMean", "audio", keepdims=0), np.float32(0))
+    end = g.op("Cast", g.op("Add", zero, np.float32(14)), to=TensorProto.INT64)
+    ends = g.op("Concat", g.op("Reshape", end, g.ints(1)), g.op("Reshape", end, g.ints(1)), axis=0)
+    x = g.op("Slice", formula(g, "input", "audio"), g.ints(0, 0), ends, g.ints(2, 3))
+    g.output(x, "output", ["n", 3, "h", "w"])
+    g.save(folder, "wrong_size_at_run")
+
+
+def wrong_lipsync(folder):
+    def two_inputs(name, picture, audio, picture_type=F32, audio_type=F32, output=("n", 3, 16, 16), third=None,
+                   picture_name="data"):
+        """Declares inputs and gives a constant: the metadata is what is at fault."""
+        g = Graph()
+        g.input(picture_name, picture, picture_type)
+        if audio:
+            g.input("sound", audio, audio_type)
+        if third:
+            g.input("mask", third)
+        g.output(g.const(np.zeros([d if isinstance(d, int) else 1 for d in output])), "result", output)
+        g.save(folder, name)
+
+    picture, audio = ["n", 6, 16, 16], ["n", 2, 4, 4]
+    two_inputs("wrong_channels", [1, 3, 16, 16], audio)
+    two_inputs("wrong_not_square", ["n", 6, 16, 20], audio)
+    two_inputs("wrong_rank", picture, ["n", 32])
+    two_inputs("wrong_float16", picture, audio, picture_type=TensorProto.FLOAT16)
+    two_inputs("wrong_int64_audio", picture, audio, audio_type=TensorProto.INT64)
+    two_inputs("wrong_one_input", picture, None)
+    two_inputs("wrong_three_inputs", picture, audio, third=["n", 1, 16, 16])
+    two_inputs("wrong_free_audio", picture, ["n", 2, "t", 4])
+    two_inputs("wrong_empty_audio", picture, ["n", 2, 0, 4])
+    two_inputs("wrong_batches", [1, 6, 16, 16], [4, 2, 4, 4])
+    two_inputs("wrong_empty_batch", [0, 6, 16, 16], [0, 2, 4, 4])
+    two_inputs("wrong_huge", ["n", 6, 1 << 20, 1 << 20], audio)
+    many = 1 << 20
+    formula_net(folder, "wrong_huge_batch", [many, 6, 16, 16], [many, 3, 16, 16], [many, 2, 4, 4])
+    two_inputs("wrong_output", picture, audio, output=["n", 1, 16, 16])
+    two_inputs("wrong_output_size", picture, audio, output=["n", 3, 18, 18])
+    two_inputs("wrong_long_name", picture, audio, output=["n", 5, 16, 16], picture_name="data\n" + 3000 * "x")
+    cropped(folder)
+
+
+def types(folder):
+    g = Graph()
+    kinds = {"f32": F32, "f16": TensorProto.FLOAT16, "u8": TensorProto.UINT8, "i32": TensorProto.INT32,
+             "i64": TensorProto.INT64, "bool": TensorProto.BOOL}
+    for i, (name, kind) in enumerate(kinds.items()):
+        shape = ["n", 2, "t", 4, 5][:i]
+        g.input(name, shape, kind)
+        g.output(name, name + "_out", shape, kind)
+    g.inputs.append(helper.make_tensor_sequence_value_info("sequence", F32, None))
+    g.output(g.op("SequenceLength", "sequence"), "length", [], TensorProto.INT64)
+    g.save(folder, "types")
+    g = Graph()
+    g.input("deep", [1] * 9)
+    g.output("deep", "deep_out", [1] * 9)
+    g.save(folder, "wrong_nine_dims")
+    # Broadcasting that fails only once the shapes are known.
+    g = Graph()
+    g.input("a", ["n", 2])
+    g.input("b", ["m", 2])
+    g.output(g.op("Add", "a", "b"), "sum", [None, 2])
+    g.save(folder, "add")
+
+
+def audio_encoders(folder):
+    def encoder(name, batch="n", window=(1, 80, 16), floats=512, dtype=F32):
+        rng = np.random.default_rng(2)
+        g = Graph()
+        x = g.input("mel", [batch, *window], dtype)
+        if dtype != F32:
+            x = g.op("Cast", x, to=F32)
+        x = g.op("Relu", g.op("Conv", x, weights(rng, 8, 1, *window[1:])))
+        x = g.op("MatMul", g.op("Flatten", x), weights(rng, 8, floats))
+        g.output(x, "row", [batch, floats])
+        g.save(folder, name)
+
+    encoder("audio_encoder")
+    encoder("audio_encoder_batch1", batch=1)
+    encoder("audio_encoder_small", floats=7)
+    encoder("wrong_encoder_window", window=(1, 80, 20))
+    encoder("wrong_encoder_batch", batch=4)
+    encoder("wrong_encoder_float16", dtype=TensorProto.FLOAT16)
+    # An encoder whose row is the window itself, its sum first.
+    g = Graph()
+    g.input("mel", ["n", 1, 80, 16])
+    flat = g.op("Flatten", "mel")
+    total = g.op("Reshape", g.op("ReduceSum", flat, g.ints(1)), g.ints(-1, 1))
+    g.output(g.op("Concat", total, flat, axis=1), "row", ["n", 1281])
+    g.save(folder, "audio_encoder_copy")
+
+
+def talker_encoder(folder):
+    """Three levels, 0 in silence and 1 in loud speech, spread over the row: 256 times the whole spectrum, 128 times
+    the vowels' bands, 128 times the hiss."""
+    middle = np.hanning(18)[1:-1]
+    middle /= middle.sum()
+    kernel, bias = np.zeros((3, 1, 80, 16)), np.zeros(3)
+    for i, (low, high, silent, loud) in enumerate([(0, 80, -3.2, -1.0), (4, 30, -3.2, -0.8), (50, 80, -3.2, -0.8)]):
+        kernel[i, 0, low:high] = middle / (high - low) / (loud - silent)
+        bias[i] = -silent / (loud - silent)
+    spread = np.zeros((3, 512))
+    spread[0, :256] = spread[1, 256:384] = spread[2, 384:] = 1
+    g = Graph()
+    g.input("mel", ["n", 1, 80, 16])
+    levels = g.clip01(g.op("Conv", "mel", kernel, bias))
+    g.output(g.op("MatMul", g.op("Flatten", levels), spread), "row", ["n", 512])
+    g.save(folder, "talker_encoder")
+
+
+def talker(folder):
+    """The picture with a mouth drawn at (0.50, 0.375) of its size. Without speech the picture itself."""
+    size, centre_x, centre_y = 320, 160, 120
+    # Row r of the 16 is channels 2r and 2r + 1; the frame's own is row 8. Result 0: how open, 1: how wide.
+    kernel = np.zeros((2, 32, 16, 16))
+    for row, share in ((7, 0.25), (8, 0.5), (9, 0.25)):
+        kernel[0, 2 * row] = 0.5 * share / 256
+        kernel[0, 2 * row + 1, :8] = 0.5 * share / 128
+        kernel[1, 2 * row + 1, 8:] = share / 128
+    g = Graph()
+    g.input("input", ["n", 6, size, size])
+    g.input("audio", ["n", 32, 16, 16])
+    roi = g.channels("input", 0, 3)
+    levels = g.clip01(g.op("Conv", "audio", kernel))
+    opened, wide = g.channels(levels, 0, 1), g.channels(levels, 1, 2)
+    shown = g.clip01(g.op("Mul", opened, np.float32(8)))
+
+    def scaled(x, factor, offset):
+        return g.op("Add", g.op("Mul", x, np.float32(factor)), np.float32(offset))
+
+    half_height = scaled(opened, 28, 2)
+    half_width = g.op("Add", scaled(opened, -8, 46), g.op("Mul", wide, np.float32(6)))
+    across = g.const((np.arange(size) - centre_x).reshape(1, 1, 1, size))
+    # The jaw falls more than the upper lip rises.
+    down = g.op("Sub", g.const((np.arange(size) - centre_y).reshape(1, 1, size, 1)), scaled(opened, 10, 0))
+
+    def ellipse(margin_x, margin_y, hardness):
+        x = g.op("Div", across, scaled(half_width, 1, margin_x))
+        y = g.op("Div", down, scaled(half_height, 1, margin_y))
+        distance = g.op("Add", g.op("Mul", x, x), g.op("Mul", y, y))
+        return g.op("Mul", g.clip01(scaled(distance, -hardness, hardness + 0.5)), shown)
+
+    def blend(under, over, mask):
+        return g.op("Add", under, g.op("Mul", mask, g.op("Sub", over, under)))
+
+    def colour(blue, green, red):
+        return g.const(np.array([blue, green, red]).reshape(1, 3, 1, 1))
+
+    lip_colour = g.op("Add", g.op("Mul", roi, colour(0.72, 0.66, 0.88)), colour(0.02, 0.02, 0.07))
+    inside = ellipse(0, 0, 3)
+    upper = g.op("Div", down, half_height)
+    teeth = g.op("Mul", inside, g.op("Mul", g.clip01(scaled(upper, -5, -2)), g.clip01(scaled(opened, 4, -0.8))))
+    x = blend(roi, lip_colour, ellipse(8, 8, 2))
+    x = blend(x, colour(0.07, 0.05, 0.13), inside)
+    x = blend(x, colour(0.74, 0.78, 0.82), teeth)
+    g.output(x, "output", ["n", 3, size, size])
+    g.save(folder, "talker")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    folder = parser.parse_args().folder
+    os.makedirs(folder, exist_ok=True)
+    lipsync_variants(folder)
+    wrong_lipsync(folder)
+    types(folder)
+    audio_encoders(folder)
+    talker_encoder(folder)
+    talker(folder)
+    os.utime(folder)  # overwriting alone would leave it older than this script, and the build would come back
+
+
+if __name__ == "__main__":
+    main()
