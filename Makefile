@@ -1,8 +1,8 @@
-# make demo    builds inlay and renders demo.mp4; TEXT="..." says something else
+# make demo    builds inlay and renders demo.mp4 and demo.png; TEXT="..." says something else, VOICE=de in another voice
 # make check   builds everything and runs every test
 # make bench   measures; AVATAR=pack AUDIO=speech BENCH="--model FILE.onnx ..." for an avatar of your own
-AVATAR ?= build/demo/pack
-AUDIO ?= build/demo/speech.wav
+AVATAR ?= models/presenter
+AUDIO ?= models/presenter/hello.flac
 TEXT ?= Hello! I am drawn by a neural network, and my mouth follows every word.
 
 .PHONY: build demo check bench install format tidy clean
@@ -25,7 +25,7 @@ check:
 	@tools/setup check
 	@tools/check
 
-bench: demo
+bench: build
 	build/inlay bench lipsync --avatar "$(AVATAR)" --audio "$(AUDIO)" $(BENCH)
 
 install: build
@@ -39,4 +39,4 @@ tidy: build
 	clang-tidy -p build --quiet $$(git ls-files 'src/*.c' 'cli/*.c' 'bench/*.c' | grep -v _test.c)
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz demo.mp4
+	rm -rf build build-asan build-tsan build-fuzz demo.mp4 demo.png

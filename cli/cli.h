@@ -8,12 +8,13 @@
 
 #include "inlay/error.h"
 #include "inlay/frame.h"
+#include "inlay/lipsync.h"
 
 enum { EXIT_USAGE = 2 };
 
 /* A subcommand: argv[0] is its full name ("inlay lipsync"). Returns the exit status. */
 typedef int command_fn(int argc, char **argv);
-command_fn cmd_lipsync, cmd_avatar, cmd_features, cmd_bench;
+command_fn cmd_lipsync, cmd_avatar, cmd_features, cmd_model, cmd_bench;
 
 /* Options that every command takes, as an argp child; input is struct common. */
 struct common {
@@ -29,6 +30,11 @@ int64_t parse_integer(const struct argp_state *state, const char *option, const 
 struct inlay_rational parse_rate(const struct argp_state *state, const char *option, const char *text);
 /* Index of `text` in the NULL-terminated `words`. */
 int parse_word(const struct argp_state *state, const char *option, const char *text, const char *const *words);
+
+#define DEMO_PACK "presenter" /* of the data folder (base/data.h) */
+/* What --demo stands for: the avatar becomes DEMO_PACK, the speech its own where there is none.
+ * Both paths live as long as the program. */
+enum inlay_err use_demo(struct inlay_lipsync_params *params, struct inlay_error *err);
 
 /* "inlay: error: TEXT" on standard error; returns EXIT_FAILURE. */
 int report_error(const struct inlay_error *err);

@@ -4,13 +4,22 @@
 #include <string.h>
 
 #include "avatar/avatar.h"
+#include "base/data.h"
 #include "cli.h"
 #include "infer/audio_encoder.h"
 #include "infer/lipsync_net.h"
 
+enum { OPT_DEMO = 0x1000 };
+
+static const struct argp_option options[] = {
+	{ "demo", OPT_DEMO, 0, 0, "look into inlay's own presenter", 0 },
+	{ 0 },
+};
+
 struct arguments {
 	struct common common;
 	const char *verb, *pack;
+	bool demo;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -18,6 +27,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct arguments *a = state->input;
 	switch (key) {
 	case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
+	case OPT_DEMO: a->demo = true; return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num == 0)
 			a->verb = arg;
@@ -29,7 +39,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!a->verb || (strcmp(a->verb, "info") && strcmp(a->verb, "check")))
 			argp_error(state, "expected \"info PACK\" or \"check PACK\"");
-		if (!a->pack)
+		if (a->demo && a->pack)
+			argp_error(state, "--demo and \"%s\" each name a pack: give one of them", a->pack);
+		if (!a->demo && !a->pack)
 			argp_error(state, "which pack? %s %s PACK", state->name, a->verb);
 		return 0;
 	default: return ARGP_ERR_UNKNOWN;
@@ -38,8 +50,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_child children[] = { { .argp = &common_argp }, { 0 } };
 static const struct argp argp = {
+	.options = options,
 	.parser = parse,
-	.args_doc = "info PACK\ncheck PACK",
+	.args_doc = "info PACK\ncheck PACK\n(info | check) --demo",
 	.doc = "info prints what was found in an avatar pack. check decodes every frame, verifies every rectangle, "
 	       "parsing "
 	       "mask and tensor shape, and says all that is wrong (exit status 1).",
@@ -132,5 +145,12 @@ int cmd_avatar(int argc, char **argv)
 {
 	struct arguments a = { 0 };
 	parse_options(&argp, argc, argv, &a);
-	return !strcmp(a.verb, "info") ? info(a.pack) : check(a.pack);
+	struct inlay_error err = { 0 };
+	char *own = NULL;
+	if (a.demo && il_data_find(&own, DEMO_PACK, NULL, &err))
+		return report_error(&err);
+	const char *pack = a.demo ? own : a.pack;
+	int status = !strcmp(a.verb, "info") ? info(pack) : check(pack);
+	free(own);
+	return status;
 }

@@ -11,7 +11,8 @@
 #include "lipsync.h"
 
 enum {
-	OPT_MODEL = 0x1000,
+	OPT_DEMO = 0x1000,
+	OPT_MODEL,
 	OPT_AUDIO_ENCODER,
 	OPT_FEATURES,
 	OPT_FRAMES,
@@ -25,6 +26,7 @@ enum {
 
 static const struct argp_option options[] = {
 	{ "avatar", 'a', "PACK", 0, "avatar pack", 0 },
+	{ "demo", OPT_DEMO, 0, 0, "inlay's own presenter, which says hello unless given another speech", 0 },
 	{ "audio", 's', "SPEECH", 0, "speech", 0 },
 	{ "model", OPT_MODEL, "FILE.onnx", 0, "lip-sync network (default: the avatar's own)", 0 },
 	{ "audio-encoder", OPT_AUDIO_ENCODER, "FILE.onnx", 0, "audio encoder (default: the avatar's own)", 0 },
@@ -43,7 +45,7 @@ static const struct argp_option options[] = {
 struct arguments {
 	struct common common;
 	struct bench_params bench;
-	bool named;
+	bool named, demo;
 };
 
 static void parse_sweep(const struct argp_state *state, struct bench_params *b, const char *text)
@@ -79,6 +81,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
 	case 'a': b->job.avatar = arg; return 0;
+	case OPT_DEMO: a->demo = true; return 0;
 	case 's': b->job.audio = arg; return 0;
 	case OPT_MODEL: b->job.model = arg; return 0;
 	case OPT_AUDIO_ENCODER: b->job.audio_encoder = arg; return 0;
@@ -98,8 +101,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!a->named)
 			argp_error(state, "bench what? There is \"bench lipsync\"");
-		if (!b->job.avatar || (!b->job.audio && !b->job.features))
-			argp_error(state, "expected --avatar PACK and --audio SPEECH");
+		if (a->demo && b->job.avatar)
+			argp_error(state, "--demo and --avatar each name an avatar: give one of them");
+		if (!a->demo && (!b->job.avatar || (!b->job.audio && !b->job.features)))
+			argp_error(state, "expected --avatar PACK and --audio SPEECH, or --demo");
 		return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -109,7 +114,7 @@ static const struct argp_child children[] = { { .argp = &common_argp }, { 0 } };
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "lipsync --avatar PACK --audio SPEECH",
+	.args_doc = "lipsync --avatar PACK --audio SPEECH\nlipsync --demo",
 	.doc = "Measures the lip-sync job three ways that take turns: the network alone, the whole job to a null sink, "
 	       "and "
 	       "the whole job to an mp4; for a sweep of workers x batch.",
@@ -128,6 +133,8 @@ int cmd_bench(int argc, char **argv)
 	parse_options(&argp, argc, argv, &a);
 	if (!a.bench.n_sweep)
 		default_sweep(&a.bench);
+	if (a.demo && use_demo(&a.bench.job, &err))
+		return report_error(&err);
 	char scratch[PATH_MAX];
 	snprintf(scratch, sizeof scratch, "%s/inlay-bench-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	a.bench.scratch = mkdtemp(scratch);

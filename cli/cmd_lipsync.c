@@ -8,7 +8,8 @@
 #include "inlay/lipsync.h"
 
 enum {
-	OPT_MODEL = 0x1000,
+	OPT_DEMO = 0x1000,
+	OPT_MODEL,
 	OPT_AUDIO_ENCODER,
 	OPT_FEATURES,
 	OPT_ORDER,
@@ -36,6 +37,8 @@ enum {
 static const struct argp_option options[] = {
 	{ 0, 0, 0, 0, "What to draw:", 1 },
 	{ "avatar", 'a', "PACK", 0, "avatar pack: a folder or an avatar.json (see docs/avatar.md)", 0 },
+	{ "demo", OPT_DEMO, 0, 0, "inlay's own presenter is the avatar, and says hello unless given another speech",
+	  0 },
 	{ "audio", 's', "SPEECH", 0, "speech, anything FFmpeg reads; becomes the sound track", 0 },
 	{ "output", 'o', "OUT", 0, "FILE.mp4 .mov .mkv .webm, DIR/%06d.jpg or .png, or - with --format", 0 },
 	{ "overwrite", 'y', 0, 0, "replace an existing output", 0 },
@@ -80,6 +83,7 @@ struct arguments {
 	struct inlay_lipsync_params params;
 	const char *stats;
 	int progress;
+	bool demo;
 };
 
 static const char *const order_words[] = { "bounce", "loop", "hold", "cut", NULL };
@@ -91,11 +95,14 @@ static int parse_crf(const struct argp_state *state, const char *text)
 	return crf ? crf : INLAY_CRF_LOSSLESS;
 }
 
-static void check_complete(const struct argp_state *state, const struct inlay_lipsync_params *p)
+static void check_complete(const struct argp_state *state, const struct arguments *a)
 {
-	if (!p->avatar)
-		argp_error(state, "no avatar: give --avatar PACK");
-	if (!p->audio && !p->features)
+	const struct inlay_lipsync_params *p = &a->params;
+	if (a->demo && p->avatar)
+		argp_error(state, "--demo and --avatar each name an avatar: give one of them");
+	if (!a->demo && !p->avatar)
+		argp_error(state, "no avatar: give --avatar PACK, or --demo for inlay's own presenter");
+	if (!a->demo && !p->audio && !p->features)
 		argp_error(state, "nothing to say: give --audio SPEECH (or --features FILE.npy for a silent video)");
 	if (!p->output && !p->format)
 		argp_error(state, "no output: give -o OUT, for instance -o talk.mp4");
@@ -108,6 +115,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
 	case 'a': p->avatar = arg; return 0;
+	case OPT_DEMO: a->demo = true; return 0;
 	case 's': p->audio = arg; return 0;
 	case 'o': p->output = arg; return 0;
 	case 'y': p->overwrite = true; return 0;
@@ -138,7 +146,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_STATS: a->stats = arg; return 0;
 	case OPT_PROGRESS: a->progress = parse_word(state, "progress", arg, progress_words); return 0;
 	case ARGP_KEY_ARG: argp_error(state, "\"%s\" is unexpected: speech is given with --audio", arg); return 0;
-	case ARGP_KEY_END: check_complete(state, p); return 0;
+	case ARGP_KEY_END: check_complete(state, a); return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
 }
@@ -147,9 +155,11 @@ static const struct argp_child children[] = { { .argp = &common_argp }, { 0 } };
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "--avatar PACK (--audio SPEECH | --features FILE.npy) -o OUT",
+	.args_doc = "--avatar PACK (--audio SPEECH | --features FILE.npy) -o OUT\n"
+		    "--demo [--audio SPEECH] -o OUT",
 	.doc = "Makes a video in which the avatar's mouth follows the speech.\v"
-	       "Example:\n  inlay lipsync --avatar packs/anna --audio hello.wav -o hello.mp4",
+	       "Examples:\n  inlay lipsync --demo -o hello.mp4\n"
+	       "  inlay lipsync --avatar packs/anna --audio hello.wav -o hello.mp4",
 	.children = children,
 };
 
@@ -211,8 +221,10 @@ int cmd_lipsync(int argc, char **argv)
 	if (!a.params.output && strcmp(a.params.format, "null"))
 		a.params.output = "-";
 	catch_interrupts();
+	enum inlay_err rc = a.demo ? use_demo(&a.params, &err) : INLAY_OK;
 	/* The file of figures is opened first: that it cannot be written shows before the work. */
-	enum inlay_err rc = a.stats ? il_part_open(&stats, a.stats, true, &err) : INLAY_OK;
+	if (!rc && a.stats)
+		rc = il_part_open(&stats, a.stats, true, &err);
 	if (!rc)
 		rc = run(&a, stats, &err);
 	il_part_destroy(&stats);

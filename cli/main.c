@@ -19,6 +19,7 @@ static const struct {
 	{ "lipsync", cmd_lipsync, "an avatar and speech in, a video whose mouth follows the speech out" },
 	{ "avatar", cmd_avatar, "look into avatar packs: info, check" },
 	{ "features", cmd_features, "mel rows or audio features of a speech file, as .npy" },
+	{ "model", cmd_model, "look into matting networks, or run one on a picture: info, run" },
 	{ "bench", cmd_bench, "measure this machine: bench lipsync" },
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

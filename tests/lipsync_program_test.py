@@ -13,7 +13,8 @@ import wave
 
 import numpy as np
 
-from program import INLAY, MODELS, PACK, SPEECH, data, digests, fails, folder_is_clean, lipsync, main, model, probe, run, works
+from program import (INLAY, MODELS, PACK, PRESENTER, SPEECH, data, digests, fails, folder_is_clean, lipsync, main, model,
+                     probe, run, works)
 
 
 def write_wav(path, samples, rate=16000):
@@ -162,6 +163,41 @@ def every_network_of_the_contract(scratch):
     features = os.path.join(scratch, "hubert.npy")
     np.save(features, np.random.default_rng(3).standard_normal((30, 2, 1024)).astype(np.float32))
     assert len(digests("lipsync", "--avatar", PACK, "--features", features, "--model", model("lipsync_hubert"))) == 30
+
+
+def demo_presenter(scratch):
+    """--demo is the presenter of the data folder, and its own speech where there is none."""
+    env = dict(os.environ, INLAY_DATA=os.path.dirname(PRESENTER))
+    hello = os.path.join(PRESENTER, "hello.flac")
+
+    def frames(*args):
+        return works("lipsync", *args, "--format", "md5", "--frames", "4", env=env).stdout
+
+    assert len(frames("--demo").splitlines()) == 4
+    assert frames("--demo") == frames("--avatar", PRESENTER, "--audio", hello)
+    assert frames("--demo", "--audio", SPEECH) == frames("--avatar", PRESENTER, "--audio", SPEECH)
+    features = os.path.join(scratch, "f.npy")
+    works("features", SPEECH, "--audio-encoder", os.path.join(PRESENTER, "presenter_audio_encoder.onnx"), "-o", features)
+    assert frames("--demo", "--features", features) == frames("--demo", "--audio", SPEECH)
+    assert PRESENTER in works("avatar", "info", "--demo", env=env).stdout.decode()
+    assert "good" in works("avatar", "check", "--demo", env=env).stdout.decode()
+    table = works("bench", "lipsync", "--demo", "--frames", "2", "--rounds", "1", "--sweep", "1x1", env=env).stdout
+    assert b"best: 1 worker x batch 1" in table, table
+
+
+def demo_refused(scratch):
+    for command in (("lipsync", "-o", "x.mp4"), ("bench", "lipsync")):
+        fails(*command, "--demo", "--avatar", PACK, says=["--demo", "--avatar"], status=2)
+    fails("avatar", "info", "--demo", PACK, says=["--demo", PACK], status=2)
+    fails("lipsync", "--demo", says="-o OUT", status=2)
+    out = os.path.join(scratch, "talk.mp4")
+    env = dict(os.environ, INLAY_DATA=os.path.join(scratch, "data"))
+    for command in (("lipsync", "--demo", "-o", out), ("bench", "lipsync", "--demo"), ("avatar", "check", "--demo")):
+        fails(*command, env=env, says=["presenter: not found in " + env["INLAY_DATA"], "INLAY_DATA"])
+    os.makedirs(os.path.join(scratch, "data", "presenter"))
+    fails("lipsync", "--demo", "-o", out, env=env, says="presenter/hello.flac: not found")
+    fails("lipsync", "--demo", "--audio", SPEECH, "-o", out, env=env, says="not an avatar pack")
+    folder_is_clean(scratch, "data")
 
 
 # ---- figures ----
@@ -449,9 +485,9 @@ def interrupts(scratch):
 
 if __name__ == "__main__":
     tests = [containers, picture_sequences, pipes, the_mouth_moves, workers_and_batch_do_not_matter,
-             instruction_sets_do_not_matter, orders, every_network_of_the_contract, statistics,
-             nothing_but_our_own_cache_is_left, progress, avatar_commands, features_command, help_texts, bad_speech,
-             bad_networks, bad_features, bad_packs, bad_outputs, full_disk, closed_pipe,
+             instruction_sets_do_not_matter, orders, every_network_of_the_contract, demo_presenter,
+             demo_refused, statistics, nothing_but_our_own_cache_is_left, progress, avatar_commands, features_command,
+             help_texts, bad_speech, bad_networks, bad_features, bad_packs, bad_outputs, full_disk, closed_pipe,
              interrupt_reaches_a_stalled_pipe, interrupts]
     # Sanitizers keep books of their own in memory, which grow.
     if os.environ["INLAY_TEST_SANITIZERS"] == "none":

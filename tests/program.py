@@ -11,6 +11,8 @@ INLAY = os.environ["INLAY_PROGRAM"]
 MODELS = os.environ["INLAY_TEST_MODELS"]
 PACK = os.environ["INLAY_TEST_PACK"]
 SPEECH = os.environ["INLAY_TEST_SPEECH"]
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PRESENTER = os.path.join(ROOT, "models", "presenter")
 
 
 class Skip(Exception):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Write the small networks that the tests and the demo run.
+"""Write the small networks that the tests run.
 
 usage: make_test_models.py FOLDER
 
@@ -8,6 +8,7 @@ None is trained. The same script gives the same files. Needs Debian's python3-on
   lipsync_*.onnx        the lip-sync contract in its variants, a few seeded layers each
   formula.onnx          the contract with a result that a test can compute: 0.5 roi + 0.25 masked + mean(audio)
   audio_encoder*.onnx   mel windows to feature rows
+  matte_*.onnx          segmentation, matting and depth in their variants, with results that a test can compute
   types.onnx            tensors of many types and ranks
   wrong_*.onnx          what must be refused
   talker*.onnx          a mouth that is drawn, not learned, and opens with the energy of the speech
@@ -227,6 +228,82 @@ def audio_encoders(folder):
     g.save(folder, "audio_encoder_copy")
 
 
+def person(g, picture, last=False):
+    """2 first - second + 0.5 third - 0.5, of channels in 0..1: a logit that a test can compute."""
+    weight = np.array([2, -1, 0.5])
+    if last:
+        return g.op("Add", g.op("MatMul", picture, weight.reshape(3, 1)), np.float32(-0.5))
+    return g.op("Conv", picture, weight.reshape(1, 3, 1, 1), np.array([-0.5]))
+
+
+def mattes(folder):
+    """Pictures of 20x16; wherever a channel can be told by mistake, the result differs."""
+    height, width = 16, 20
+
+    def simple(name, result, shape, picture=("n", 3, height, width), output="mask", dtype=F32, out_type=F32):
+        g = Graph()
+        g.input("image", picture, dtype)
+        g.output(result(g, "image"), output, shape, out_type)
+        g.save(folder, name)
+
+    planar, packed = [1, 1, height, width], [1, height, width, 1]
+    bytes_to_unit = np.float32(1 / 255)
+
+    def two_logits(g, x):
+        logit = person(g, x, last=True)
+        return g.op("Concat", g.op("Mul", logit, np.float32(-1)), logit, axis=3)
+
+    def six_logits(g, x):
+        logit = person(g, x)
+        return g.op("Concat", *[g.op("Mul", logit, np.float32(k)) for k in (1, -1, 0.5, 2, -2, 0)], axis=1)
+
+    simple("matte_sigmoid", lambda g, x: g.op("Sigmoid", person(g, x)), ["n", 1, height, width])
+    simple("matte_logit", person, planar)
+    simple("matte_two_logits", two_logits, [1, height, width, 2], picture=[1, height, width, 3])
+    simple("matte_six_logits", six_logits, [1, 6, height, width])
+    simple("matte_bytes", lambda g, x: g.op("Squeeze", g.op("Mul", g.op("Sigmoid", person(g, x)), np.float32(255)),
+                                            g.ints(1)), [1, height, width])
+    simple("matte_zero", lambda g, x: g.op("Relu", person(g, x)), planar)
+    simple("matte_free_size", lambda g, x: g.op("Sigmoid", person(g, x)), ["n", 1, None, None],
+           picture=["n", 3, "h", "w"])
+    simple("matte_uint8", lambda g, x: g.op("Sigmoid", person(g, g.op("Mul", g.op("Cast", x, to=F32), bytes_to_unit),
+                                                               last=True)),
+           packed, picture=[1, height, width, 3], dtype=TensorProto.UINT8)
+    simple("matte_uint8_planar", lambda g, x: g.op("Sigmoid", person(g, g.op("Mul", g.op("Cast", x, to=F32),
+                                                                             bytes_to_unit))),
+           planar, dtype=TensorProto.UINT8)
+    simple("wrong_matte_gray", lambda g, x: g.op("Sigmoid", x), planar, picture=planar)
+    simple("wrong_matte_batch", lambda g, x: g.op("Sigmoid", person(g, x)), [4, 1, height, width],
+           picture=[4, 3, height, width])
+    simple("wrong_matte_output", lambda g, x: g.op("Concat", x, x, axis=1), [1, 6, height, width])
+    simple("wrong_matte_float16", lambda g, x: g.op("Sigmoid", person(g, g.op("Cast", x, to=F32))), planar,
+           dtype=TensorProto.FLOAT16)
+    simple("wrong_matte_classes", lambda g, x: g.op("ArgMax", x, axis=1), planar, out_type=TensorProto.INT64)
+    simple("wrong_matte_axes", lambda g, x: g.op("Sigmoid", x), [1, 3, height, 3], picture=[1, 3, height, 3])
+
+    def recurrent(name, picture, state, ratio=False, names=("src", "r1i", "r1o", "pha", "fgr")):
+        """Half the picture's mean, half what was before; the foreground is the picture darkened."""
+        src, before, after, matte, foreground = names
+        g = Graph()
+        g.input(src, picture)
+        g.input(before, state)
+        dark = g.const([0.5])
+        if ratio:
+            g.input("downsample_ratio", [1])
+            dark = "downsample_ratio"
+        mean = g.op("ReduceMean", src, axes=[1], keepdims=1)
+        x = g.op("Add", g.op("Mul", mean, np.float32(0.5)), g.op("Mul", before, np.float32(0.5)))
+        plane = [picture[0], 1, *picture[2:]]
+        g.output(g.op("Mul", src, dark), foreground, picture)
+        g.output(x, matte, plane)
+        g.output(x, after, state)
+        g.save(folder, name)
+
+    recurrent("matte_recurrent", [1, 3, height, width], planar)
+    recurrent("matte_recurrent_free", ["b", 3, "h", "w"], ["b", "c", "h1", "w1"], ratio=True)
+    recurrent("matte_recurrent_odd", [1, 3, height, width], planar, names=("a", "past", "future", "x", "colours"))
+
+
 def talker_encoder(folder):
     """Three levels, 0 in silence and 1 in loud speech, spread over the row: 256 times the whole spectrum, 128 times
     the vowels' bands, 128 times the hiss."""
@@ -301,6 +378,7 @@ def main():
     os.makedirs(folder, exist_ok=True)
     lipsync_variants(folder)
     wrong_lipsync(folder)
+    mattes(folder)
     types(folder)
     audio_encoders(folder)
     talker_encoder(folder)

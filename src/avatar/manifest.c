@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "avatar/json.h"
+#include "base/json.h"
 #include "avatar/pack_impl.h"
 #include "base/pattern.h"
 

@@ -2,7 +2,7 @@
  * beside it (crops_328_video.mp4, rois_320_video.mp4, model_inputs_video.mp4) all follow from these two. */
 #include <stdlib.h>
 
-#include "avatar/json.h"
+#include "base/json.h"
 #include "avatar/pack_impl.h"
 #include "avatar/rects.h"
 #include "base/file.h"

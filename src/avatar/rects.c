@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "avatar/json.h"
+#include "base/json.h"
 #include "base/pattern.h"
 #include "base/file.h"
 #include "base/log.h"

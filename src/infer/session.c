@@ -11,14 +11,22 @@
 #include "infer/runtime.h"
 
 #define MAX_THREADS 256
+#define MAX_BINDINGS 8
+
+/* The runtime's handle of memory that was bound. It may outlive that memory: it is looked into only while bound. */
+struct binding {
+	OrtValue *value;
+	const void *data;
+	int64_t dims[IL_TENSOR_MAX_RANK];
+};
 
 /* One input or output and what is bound to it. */
 struct port {
 	char *name; /* the runtime's, whole; desc.name is for people */
 	struct il_tensor_desc desc;
-	OrtValue *value; /* NULL until bound */
-	float *data;
-	int64_t dims[IL_TENSOR_MAX_RANK];
+	OrtValue *value; /* of one of the bindings; NULL until bound */
+	struct binding bindings[MAX_BINDINGS];
+	unsigned next; /* binding that is given up first */
 };
 
 /* All inputs, or all outputs. names and values are what Run gets: the bound ports in order. */
@@ -172,7 +180,8 @@ static void clear_side(const struct il_session *s, struct side *side)
 	OrtAllocator *allocator = NULL;
 	OrtStatus *status = s->rt->api->GetAllocatorWithDefaultOptions(&allocator);
 	for (int i = 0; i < side->count; i++) {
-		s->rt->api->ReleaseValue(side->ports[i].value);
+		for (int k = 0; k < MAX_BINDINGS; k++)
+			s->rt->api->ReleaseValue(side->ports[i].bindings[k].value);
 		if (!status && side->ports[i].name)
 			s->rt->api->ReleaseStatus(s->rt->api->AllocatorFree(allocator, side->ports[i].name));
 	}
@@ -311,12 +320,13 @@ int il_session_find_output(const struct il_session *session, const char *name)
 	return find(&session->outputs, name);
 }
 
-/* True where the model's own shape allows `dims`, which are copied to `shape`; *bytes is their size. */
-static bool fits(const struct il_tensor_desc *desc, int rank, const int64_t *dims, int64_t shape[IL_TENSOR_MAX_RANK],
-                 size_t *bytes)
+/* True where the model's own type and shape allow `type` and `dims`, which are copied to `shape`; *bytes is their size.
+ */
+static bool fits(const struct il_tensor_desc *desc, enum il_tensor_type type, int rank, const int64_t *dims,
+                 int64_t shape[IL_TENSOR_MAX_RANK], size_t *bytes)
 {
-	*bytes = sizeof(float);
-	if (desc->type != IL_TENSOR_F32 || rank != desc->rank)
+	*bytes = type == IL_TENSOR_U8 ? 1 : sizeof(float);
+	if (desc->type != type || rank != desc->rank)
 		return false;
 	for (int i = 0; i < rank; i++) {
 		shape[i] = dims[i];
@@ -339,47 +349,71 @@ static void gather(struct side *side)
 	}
 }
 
-static enum inlay_err bind_port(const struct il_session *s, struct side *side, int i, float *data, int rank,
-                                const int64_t *dims, struct inlay_error *err)
+static struct binding *find_binding(struct port *port, const void *data, const int64_t shape[IL_TENSOR_MAX_RANK])
+{
+	for (int k = 0; k < MAX_BINDINGS; k++) {
+		struct binding *b = &port->bindings[k];
+		if (b->value && b->data == data && !memcmp(b->dims, shape, sizeof b->dims))
+			return b;
+	}
+	return NULL;
+}
+
+static enum inlay_err bind_port(const struct il_session *s, struct side *side, int i, enum il_tensor_type type,
+                                void *data, int rank, const int64_t *dims, struct inlay_error *err)
 {
 	if (i < 0 || i >= side->count)
 		return il_fail(err, INLAY_ERR_INVALID, "%s: no %s of index %d", s->path, side->word, i);
 	struct port *port = &side->ports[i];
 	int64_t shape[IL_TENSOR_MAX_RANK] = { 0 };
 	size_t bytes;
-	if (!fits(&port->desc, rank, dims, shape, &bytes)) {
+	if (!fits(&port->desc, type, rank, dims, shape, &bytes)) {
 		char expected[160], found[160];
 		size_t used = 0;
 		append_shape(found, sizeof found, &used, rank, dims);
-		return il_fail(err, INLAY_ERR_INVALID, "%s: %s %s: expected %s, found float32 %s", s->path, side->word,
-		               port->desc.name, il_tensor_format(&port->desc, expected, sizeof expected), found);
+		return il_fail(err, INLAY_ERR_INVALID, "%s: %s %s: expected %s, found %s %s", s->path, side->word,
+		               port->desc.name, il_tensor_format(&port->desc, expected, sizeof expected),
+		               type_names[type], found);
 	}
-	if (port->value && port->data == data && !memcmp(port->dims, shape, sizeof shape))
-		return INLAY_OK;
-	OrtValue *value = NULL;
-	OrtStatus *status = s->rt->api->CreateTensorWithDataAsOrtValue(s->rt->cpu, data, bytes, shape, (size_t)rank,
-	                                                               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &value);
-	if (status)
-		return il_runtime_fail(s->rt, status, err, INLAY_ERR_INVALID, "%s: %s %s", s->path, side->word,
-		                       port->desc.name);
-	s->rt->api->ReleaseValue(port->value);
-	port->value = value;
-	port->data = data;
-	memcpy(port->dims, shape, sizeof shape);
-	gather(side);
+	struct binding *binding = find_binding(port, data, shape);
+	if (!binding) {
+		OrtValue *value = NULL;
+		OrtStatus *status = s->rt->api->CreateTensorWithDataAsOrtValue(
+			s->rt->cpu, data, bytes, shape, (size_t)rank,
+			type == IL_TENSOR_U8 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
+					     : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+			&value);
+		if (status)
+			return il_runtime_fail(s->rt, status, err, INLAY_ERR_INVALID, "%s: %s %s", s->path, side->word,
+			                       port->desc.name);
+		binding = &port->bindings[port->next++ % MAX_BINDINGS];
+		s->rt->api->ReleaseValue(binding->value);
+		*binding = (struct binding){ value, data, { 0 } };
+		memcpy(binding->dims, shape, sizeof shape);
+	}
+	if (port->value != binding->value) {
+		port->value = binding->value;
+		gather(side);
+	}
 	return INLAY_OK;
 }
 
 enum inlay_err il_session_bind_input(struct il_session *session, int i, float *data, int rank, const int64_t *dims,
                                      struct inlay_error *err)
 {
-	return bind_port(session, &session->inputs, i, data, rank, dims, err);
+	return bind_port(session, &session->inputs, i, IL_TENSOR_F32, data, rank, dims, err);
+}
+
+enum inlay_err il_session_bind_input_bytes(struct il_session *session, int i, uint8_t *data, int rank,
+                                           const int64_t *dims, struct inlay_error *err)
+{
+	return bind_port(session, &session->inputs, i, IL_TENSOR_U8, data, rank, dims, err);
 }
 
 enum inlay_err il_session_bind_output(struct il_session *session, int i, float *data, int rank, const int64_t *dims,
                                       struct inlay_error *err)
 {
-	return bind_port(session, &session->outputs, i, data, rank, dims, err);
+	return bind_port(session, &session->outputs, i, IL_TENSOR_F32, data, rank, dims, err);
 }
 
 enum inlay_err il_session_run(struct il_session *s, struct inlay_error *err)
@@ -394,4 +428,70 @@ enum inlay_err il_session_run(struct il_session *s, struct inlay_error *err)
 	if (status)
 		return il_runtime_fail(s->rt, status, err, INLAY_ERR_FORMAT, "%s: the model does not run", s->path);
 	return INLAY_OK;
+}
+
+static enum inlay_err all_inputs_bound(const struct il_session *s, struct inlay_error *err)
+{
+	if (s->inputs.bound == s->inputs.count)
+		return INLAY_OK;
+	return il_fail(err, INLAY_ERR_INVALID, "%s: %d of %d inputs are bound; expected all", s->path, s->inputs.bound,
+	               s->inputs.count);
+}
+
+/* The shape of what the runtime gave, where it is a tensor. */
+static OrtStatus *found_shape(const OrtApi *api, const OrtValue *value, struct il_tensor_desc *desc)
+{
+	OrtTensorTypeAndShapeInfo *info = NULL;
+	int tensor = 0;
+	size_t rank = 0;
+	OrtStatus *status = value ? api->IsTensor(value, &tensor) : NULL;
+	if (status || !tensor)
+		return status;
+	status = api->GetTensorTypeAndShape(value, &info);
+	if (!status)
+		status = api->GetDimensionsCount(info, &rank);
+	if (!status && rank > IL_TENSOR_MAX_RANK)
+		status = api->CreateStatus(ORT_NOT_IMPLEMENTED, "more than 8 dimensions");
+	if (!status) {
+		desc->rank = (int)rank;
+		status = api->GetDimensions(info, desc->dims, rank);
+	}
+	api->ReleaseTensorTypeAndShapeInfo(info);
+	return status;
+}
+
+static OrtStatus *probe(struct il_session *s, const char **names, OrtValue **values, struct il_tensor_desc *outputs)
+{
+	const OrtApi *api = s->rt->api;
+	struct side *in = &s->inputs, *out = &s->outputs;
+	for (int i = 0; i < out->count; i++)
+		names[i] = out->ports[i].name;
+	OrtStatus *status = api->Run(s->session, NULL, in->names, (const OrtValue *const *)in->values,
+	                             (size_t)in->bound, names, (size_t)out->count, values);
+	for (int i = 0; i < out->count; i++) {
+		outputs[i] = out->ports[i].desc;
+		if (!status)
+			status = found_shape(api, values[i], &outputs[i]);
+		api->ReleaseValue(values[i]);
+	}
+	return status;
+}
+
+enum inlay_err il_session_probe(struct il_session *s, struct il_tensor_desc *outputs, struct inlay_error *err)
+{
+	enum inlay_err rc = all_inputs_bound(s, err);
+	if (rc)
+		return rc;
+	const char **names = calloc((size_t)s->outputs.count + 1, sizeof *names);
+	OrtValue **values = calloc((size_t)s->outputs.count + 1, sizeof *values);
+	OrtStatus *status = NULL;
+	if (!names || !values)
+		rc = il_fail_memory(err);
+	else
+		status = probe(s, names, values, outputs);
+	if (status)
+		rc = il_runtime_fail(s->rt, status, err, INLAY_ERR_FORMAT, "%s: the model does not run", s->path);
+	free(names);
+	free(values);
+	return rc;
 }

@@ -46,12 +46,20 @@ const char *il_session_format(const struct il_session *session, char *text, size
 int il_session_find_input(const struct il_session *session, const char *name);
 int il_session_find_output(const struct il_session *session, const char *name);
 
+/* Runs once with the bound inputs and puts what came out into `outputs`, one for each output of the model: as declared,
+ * with the shapes that this run gave. For models that leave shapes free; allocates. Bound outputs are not written. */
+enum inlay_err il_session_probe(struct il_session *session, struct il_tensor_desc *outputs, struct inlay_error *err);
+
 /* Float32 memory of the caller bound to an input or output for all later runs, until bound again. The runtime reads
- * and writes it in place: no copy, no allocation. */
+ * and writes it in place: no copy, no allocation. A port remembers the last few bindings, so that going to and fro
+ * between them allocates nothing either. */
 enum inlay_err il_session_bind_input(struct il_session *session, int i, float *data, int rank, const int64_t *dims,
                                      struct inlay_error *err);
 enum inlay_err il_session_bind_output(struct il_session *session, int i, float *data, int rank, const int64_t *dims,
                                       struct inlay_error *err);
+/* The same for an input of uint8. */
+enum inlay_err il_session_bind_input_bytes(struct il_session *session, int i, uint8_t *data, int rank,
+                                           const int64_t *dims, struct inlay_error *err);
 /* Blocks until the outputs are written. Every input and at least one output is bound. */
 enum inlay_err il_session_run(struct il_session *session, struct inlay_error *err);
 

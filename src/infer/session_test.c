@@ -148,6 +148,72 @@ static void count_lines(void *ctx, enum inlay_log_level level, const char *text)
 	*(int *)ctx += !strncmp(text, "onnxruntime: ", 13);
 }
 
+/* More memory than a port remembers, in turns, and the same memory in other shapes. */
+static void bindings_may_go_to_and_fro(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	static float a[12][2], b[2], sum[12][4];
+	struct il_session *s = open_model(test_model("add"), 1);
+	b[0] = 10;
+	b[1] = 20;
+	assert_ok(il_session_bind_input(s, 1, b, 2, (int64_t[]){ 1, 2 }, &err));
+	for (int round = 0; round < 60; round++) {
+		int k = round < 24 ? round % 2 : round % 12;
+		a[k][0] = (float)round;
+		a[k][1] = (float)-round;
+		assert_ok(il_session_bind_input(s, 0, a[k], 2, (int64_t[]){ 1, 2 }, &err));
+		assert_ok(il_session_bind_output(s, 0, sum[k], 2, (int64_t[]){ 1, 2 }, &err));
+		assert_ok(il_session_run(s, &err));
+		assert_true(sum[k][0] == 10 + round && sum[k][1] == 20 - round);
+	}
+	il_session_destroy(&s);
+}
+
+static void a_probe_finds_shapes(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	static float a[6], b[6], result[6];
+	struct il_tensor_desc out;
+	struct il_session *s = open_model(test_model("add"), 1);
+	assert_fails(il_session_probe(s, &out, &err), INLAY_ERR_INVALID, "0 of 2 inputs are bound; expected all");
+	assert_ok(il_session_bind_input(s, 0, a, 2, (int64_t[]){ 3, 2 }, &err));
+	assert_ok(il_session_bind_input(s, 1, b, 2, (int64_t[]){ 1, 2 }, &err));
+	assert_ok(il_session_bind_output(s, 0, result, 2, (int64_t[]){ 3, 2 }, &err));
+	a[0] = 7;
+	assert_ok(il_session_probe(s, &out, &err));
+	assert_string_equal(out.name, "sum");
+	assert_true(out.rank == 2 && out.dims[0] == 3 && out.dims[1] == 2);
+	assert_true(result[0] == 0);
+	assert_int_equal(il_session_output(s, 0)->dims[0], -1);
+	assert_ok(il_session_bind_input(s, 1, b, 2, (int64_t[]){ 2, 2 }, &err));
+	assert_fails(il_session_probe(s, &out, &err), INLAY_ERR_FORMAT, "the model does not run");
+	il_session_destroy(&s);
+}
+
+static void bytes_are_bound_to_inputs_of_bytes(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	static uint8_t picture[16 * 20 * 3];
+	static float floats[16 * 20 * 3], mask[16 * 20];
+	const int64_t dims[] = { 1, 16, 20, 3 }, planar[] = { 1, 3, 16, 20 };
+	struct il_session *s = open_model(test_model("matte_uint8"), 1),
+			  *other = open_model(test_model("matte_logit"), 1);
+	assert_fails(il_session_bind_input(s, 0, floats, 4, dims, &err), INLAY_ERR_INVALID,
+	             "input image: expected uint8 [1,16,20,3], found float32 [1,16,20,3]");
+	assert_fails(il_session_bind_input_bytes(other, 0, picture, 4, planar, &err), INLAY_ERR_INVALID,
+	             "found uint8 [1,3,16,20]");
+	assert_ok(il_session_bind_input_bytes(s, 0, picture, 4, dims, &err));
+	assert_ok(il_session_bind_output(s, 0, mask, 4, (int64_t[]){ 1, 16, 20, 1 }, &err));
+	picture[3] = 255; /* red of the second pixel: 1 / (1 + exp(-1.5)) */
+	assert_ok(il_session_run(s, &err));
+	assert_float_equal(mask[1], 0.8175745, 1e-5);
+	il_session_destroy(&s);
+	il_session_destroy(&other);
+}
+
 static void a_run_that_fails_says_why(void **state)
 {
 	(void)state;
@@ -374,6 +440,9 @@ int main(void)
 		cmocka_unit_test(a_name_may_be_long_and_strange),
 		cmocka_unit_test(runs_read_and_write_the_bound_memory),
 		cmocka_unit_test(bindings_are_checked),
+		cmocka_unit_test(bindings_may_go_to_and_fro),
+		cmocka_unit_test(a_probe_finds_shapes),
+		cmocka_unit_test(bytes_are_bound_to_inputs_of_bytes),
 		cmocka_unit_test(a_run_that_fails_says_why),
 		cmocka_unit_test(files_that_are_no_models_are_refused),
 		cmocka_unit_test(cut_models_are_refused),

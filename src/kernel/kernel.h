@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/mask_kernels.h"
+
 /* Network input: `planes` float planes of size*size each at 1/255 scale from an interleaved BGR picture: planes 0-2
  * are B, G, R; planes 3-5 the same with x0 <= x < x1, y0 <= y < y1 zero (the mouth that the network must fill). The
  * box lies inside the picture. */
@@ -61,6 +63,21 @@ struct il_yuv_to_bgr {
 	void name(uint8_t *bgr, const uint8_t *luma, const uint16_t *u, const uint16_t *v,                             \
 	          const struct il_yuv_to_bgr *from, int n)
 
+/* Network input of any scale: n pixels of three bytes each -> scale * byte + offset (two roundings). Entry c belongs to
+ * out[c], or to value c of an interleaved pixel. Planar: out[c] is byte c of every pixel. Packed: bytes stay in order,
+ * or with `swap` the first and the last change places (BGR <-> RGB). */
+struct il_normalize {
+	float scale[3], offset[3];
+};
+#define IL_SIGNATURE_NORMALIZE_PLANAR(name)                                                                            \
+	void name(float *const out[3], const uint8_t *pixels, const struct il_normalize *by, int n)
+#define IL_SIGNATURE_NORMALIZE_PACKED(name)                                                                            \
+	void name(float *out, const uint8_t *pixels, const struct il_normalize *by, int swap, int n)
+
+/* n logits to probabilities in place: 1 / (1 + exp(-x)) within 2e-7, NaN gives 0 (to a float's precision). n may be 0.
+ */
+#define IL_SIGNATURE_SIGMOID(name) void name(float *values, int n)
+
 typedef IL_SIGNATURE_PACK_PICTURE(il_pack_picture_fn);
 typedef IL_SIGNATURE_UNPACK_PICTURE(il_unpack_picture_fn);
 typedef IL_SIGNATURE_RESIZE_H_LINEAR(il_resize_h_linear_fn);
@@ -70,6 +87,13 @@ typedef IL_SIGNATURE_RESIZE_V_CUBIC(il_resize_v_cubic_fn);
 typedef IL_SIGNATURE_BGR_TO_LUMA(il_bgr_to_luma_fn);
 typedef IL_SIGNATURE_BGR_TO_CHROMA(il_bgr_to_chroma_fn);
 typedef IL_SIGNATURE_YUV_TO_BGR(il_yuv_to_bgr_fn);
+typedef IL_SIGNATURE_NORMALIZE_PLANAR(il_normalize_planar_fn);
+typedef IL_SIGNATURE_NORMALIZE_PACKED(il_normalize_packed_fn);
+typedef IL_SIGNATURE_SIGMOID(il_sigmoid_fn);
+
+/* Families with files of their own. */
+struct il_blur_kernels;   /* blur_kernels.h */
+struct il_guided_kernels; /* guided_kernels.h */
 
 struct il_kernels {
 	const char *name; /* "c", "avx2", ... */
@@ -82,6 +106,14 @@ struct il_kernels {
 	il_bgr_to_luma_fn *bgr_to_luma;
 	il_bgr_to_chroma_fn *bgr_to_chroma;
 	il_yuv_to_bgr_fn *yuv_to_bgr;
+	il_normalize_planar_fn *normalize_planar;
+	il_normalize_packed_fn *normalize_packed;
+	il_sigmoid_fn *sigmoid;
+	const struct il_mask_kernels *mask; /* these five: mask_kernels.h, blur_kernels.h, guided_kernels.h */
+	const struct il_morph_kernels *morph;
+	const struct il_blend_kernels *blend;
+	const struct il_blur_kernels *blur;
+	const struct il_guided_kernels *guided;
 };
 
 /* The best table that il_cpu_flags() allows. Every entry is set. */

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "kernel/blur_kernels.h"
+#include "kernel/guided_kernels.h"
+#include "kernel/tensor.h"
+
 static IL_SIGNATURE_PACK_PICTURE(pack_picture)
 {
 	size_t area = (size_t)size * (size_t)size;
@@ -129,4 +133,12 @@ const struct il_kernels il_kernels_c = {
 	.bgr_to_luma = bgr_to_luma,
 	.bgr_to_chroma = bgr_to_chroma,
 	.yuv_to_bgr = yuv_to_bgr,
+	.normalize_planar = il_normalize_planar_c,
+	.normalize_packed = il_normalize_packed_c,
+	.sigmoid = il_sigmoid_c,
+	.mask = &il_mask_kernels_c,
+	.morph = &il_morph_kernels_c,
+	.blend = &il_blend_kernels_c,
+	.blur = &il_blur_kernels_c,
+	.guided = &il_guided_kernels_c,
 };

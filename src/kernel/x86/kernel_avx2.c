@@ -4,6 +4,10 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernel/blur_kernels.h"
+#include "kernel/guided_kernels.h"
+#include "kernel/tensor.h"
+
 /* A shuffle of eight BGR pixels, 12 bytes of four pixels in either half, that widens the bytes at a, b (-1: zero) of
  * each pixel to a pair of 16-bit words. */
 #define PAIR(p, a, b) (char)((a) < 0 ? -1 : 3 * (p) + (a)), -1, (char)((b) < 0 ? -1 : 3 * (p) + (b)), -1
@@ -312,4 +316,12 @@ const struct il_kernels il_kernels_avx2 = {
 	.bgr_to_luma = bgr_to_luma,
 	.bgr_to_chroma = bgr_to_chroma,
 	.yuv_to_bgr = yuv_to_bgr,
+	.normalize_planar = il_normalize_planar_avx2,
+	.normalize_packed = il_normalize_packed_avx2,
+	.sigmoid = il_sigmoid_avx2,
+	.mask = &il_mask_kernels_avx2,
+	.morph = &il_morph_kernels_avx2,
+	.blend = &il_blend_kernels_avx2,
+	.blur = &il_blur_kernels_avx2,
+	.guided = &il_guided_kernels_avx2,
 };

@@ -1,5 +1,5 @@
-#ifndef IL_AVATAR_JSON_H
-#define IL_AVATAR_JSON_H
+#ifndef IL_BASE_JSON_H
+#define IL_BASE_JSON_H
 
 #include <jansson.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "avatar/json.h"
+#include "base/json.h"
 
 enum inlay_err il_json_parse(const void *data, size_t size, const char *name, json_t **root, struct inlay_error *err)
 {

@@ -1,0 +1,321 @@
+/* inlay model run | info: a matting, segmentation or depth network on one picture, and what is known of it. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/npy.h"
+#include "cli.h"
+#include "frame/frame.h"
+#include "infer/matte_net.h"
+#include "kernel/resize.h"
+#include "media/image.h"
+
+enum { OPT_IMAGE = 0x1000, OPT_MANIFEST, OPT_MATTE, OPT_WRITE_MANIFEST, OPT_KIND, OPT_SIZE, OPT_THREADS };
+
+static const char *const kind_words[] = { "matte", "depth", NULL };
+
+static const struct argp_option options[] = {
+	{ "image", OPT_IMAGE, "FILE", 0, "the picture; scaled to the network's size", 0 },
+	{ "manifest", OPT_MANIFEST, "FILE.json", 0,
+	  "what the network expects and gives (docs/models.md); default: "
+	  "MODEL's name with .json, else a built-in one, else guesses",
+	  0 },
+	{ "output", 'o', "FILE.npy", 0, "run: write the network's output as it is, float32", 0 },
+	{ "matte", OPT_MATTE, "FILE.png", 0, "run: write the matte as a gray picture of the network's size", 0 },
+	{ "write-manifest", OPT_WRITE_MANIFEST, "FILE.json", 0, "write all that is known as a manifest", 0 },
+	{ "kind", OPT_KIND, "KIND", 0, "matte or depth, where no manifest says it", 0 },
+	{ "size", OPT_SIZE, "WxH", 0, "of the picture, where the network leaves it free", 0 },
+	{ "threads", OPT_THREADS, "N", 0, "of one run (default 1)", 0 },
+	{ "overwrite", 'y', 0, 0, "replace existing files", 0 },
+	{ 0 },
+};
+
+struct arguments {
+	struct common common;
+	const char *verb, *model, *image, *manifest, *output, *matte, *written;
+	int kind, width, height;
+	unsigned threads;
+	bool overwrite;
+};
+
+static void parse_size(const struct argp_state *state, const char *text, struct arguments *a)
+{
+	int used = 0;
+	if (sscanf(text, "%5dx%5d%n", &a->width, &a->height, &used) != 2 || text[used] || a->width < 1 ||
+	    a->height < 1 || a->width > IL_MATTE_MAX_SIDE || a->height > IL_MATTE_MAX_SIDE)
+		argp_error(state, "--size: \"%s\": expected WIDTHxHEIGHT, sides from 1 to %d", text, IL_MATTE_MAX_SIDE);
+}
+
+static void check_arguments(const struct argp_state *state, const struct arguments *a)
+{
+	bool runs = a->verb && !strcmp(a->verb, "run");
+	if (!runs && (!a->verb || strcmp(a->verb, "info") != 0))
+		argp_error(state, "expected \"run MODEL\" or \"info MODEL\"");
+	if (!a->model)
+		argp_error(state, "which model? %s %s MODEL", state->name, a->verb);
+	if (runs && !a->image)
+		argp_error(state, "expected --image FILE, the picture to run");
+	if (runs && !a->output && !a->matte && !a->written)
+		argp_error(state, "expected -o FILE.npy, --matte FILE.png or both");
+	if (!runs && (a->output || a->matte))
+		argp_error(state, "-o and --matte belong to \"run\"");
+	if (a->matte && strcmp(il_path_extension(a->matte), "png") != 0)
+		argp_error(state, "--matte: \"%s\": expected a name that ends in .png", a->matte);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *a = state->input;
+	switch (key) {
+	case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
+	case OPT_IMAGE: a->image = arg; return 0;
+	case OPT_MANIFEST: a->manifest = arg; return 0;
+	case 'o': a->output = arg; return 0;
+	case OPT_MATTE: a->matte = arg; return 0;
+	case OPT_WRITE_MANIFEST: a->written = arg; return 0;
+	case OPT_KIND: a->kind = parse_word(state, "kind", arg, kind_words); return 0;
+	case OPT_SIZE: parse_size(state, arg, a); return 0;
+	case OPT_THREADS: a->threads = (unsigned)parse_integer(state, "threads", arg, 1, 256); return 0;
+	case 'y': a->overwrite = true; return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num == 0)
+			a->verb = arg;
+		else if (state->arg_num == 1)
+			a->model = arg;
+		else
+			argp_error(state, "\"%s\" is one argument too many", arg);
+		return 0;
+	case ARGP_KEY_END: check_arguments(state, a); return 0;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child children[] = { { .argp = &common_argp }, { 0 } };
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "run MODEL --image FILE [-o FILE.npy] [--matte FILE.png]\ninfo MODEL",
+	.doc = "Runs a matting, segmentation or depth network (ONNX) on one picture, or tells what is known of it: its "
+	       "tensors, its manifest, and where each of the manifest's values comes from. With --image, info runs the "
+	       "picture too, so that it knows the range of the output.",
+	.children = children,
+};
+
+/* Everything of one run. */
+struct work {
+	const struct arguments *a;
+	struct il_matte_net *net;
+	struct inlay_frame *frame;
+	uint8_t *scaled;
+	struct il_matte_result result;
+};
+
+/* The picture at the network's size: the frame's own pixels, or scaled ones. */
+static enum inlay_err scale_picture(struct work *w, struct inlay_planes *planes, struct inlay_error *err)
+{
+	const struct il_matte_net_info *info = il_matte_net_info(w->net);
+	const struct inlay_frame_info *own = inlay_frame_info(w->frame);
+	ptrdiff_t stride = (ptrdiff_t)3 * info->width;
+	struct il_resize *resize = NULL;
+	if (own->width == info->width && own->height == info->height)
+		return INLAY_OK;
+	w->scaled = malloc((size_t)stride * (size_t)info->height);
+	if (!w->scaled)
+		return il_fail_memory(err);
+	enum inlay_err rc = il_resize_create(&resize, IL_INTERP_LINEAR, err);
+	if (!rc)
+		rc = il_resize_prepare(resize, own->width, own->height, info->width, info->height, err);
+	if (!rc) {
+		il_resize_run(resize, w->scaled, stride, planes->data[0], planes->stride[0]);
+		planes->data[0] = w->scaled;
+		planes->stride[0] = stride;
+	}
+	il_resize_destroy(&resize);
+	return rc;
+}
+
+static enum inlay_err run_picture(struct work *w, struct inlay_error *err)
+{
+	struct inlay_planes planes;
+	enum inlay_err rc = il_image_read(w->a->image, INLAY_PIX_BGR24, &w->frame, err);
+	if (rc)
+		return rc;
+	inlay_frame_map(w->frame, &planes);
+	rc = scale_picture(w, &planes, err);
+	if (!rc)
+		rc = il_matte_net_run(w->net, NULL, planes.data[0], planes.stride[0], IL_MATTE_BGR, &w->result, err);
+	inlay_frame_unmap(w->frame);
+	return rc;
+}
+
+static enum inlay_err write_output(const struct work *w, struct inlay_error *err)
+{
+	const struct il_tensor_desc *desc;
+	const float *data = il_matte_net_output(w->net, &desc);
+	uint8_t header[256];
+	size_t dims[IL_NPY_MAX_RANK], count = 1;
+	struct il_part *part = NULL;
+	for (int i = 0; i < desc->rank; i++)
+		count *= dims[i] = (size_t)desc->dims[i];
+	size_t n = il_npy_format_header(IL_NPY_F32, desc->rank, dims, header);
+	enum inlay_err rc = il_part_open(&part, w->a->output, w->a->overwrite, err);
+	if (!rc)
+		rc = il_part_write(part, header, n, err);
+	if (!rc)
+		rc = il_part_write(part, data, count * sizeof *data, err);
+	if (!rc)
+		rc = il_part_commit(part, err);
+	il_part_destroy(&part);
+	return rc;
+}
+
+/* 0..1 for a matte; depth is shown from its least to its greatest. */
+static void find_range(const struct work *w, size_t n, float *low, float *high)
+{
+	*low = 0;
+	*high = 1;
+	if (il_matte_net_info(w->net)->kind == IL_MATTE_KIND_MATTE)
+		return;
+	*low = INFINITY;
+	*high = -INFINITY;
+	for (size_t i = 0; i < n; i++) {
+		*low = fminf(*low, w->result.matte[i]);
+		*high = fmaxf(*high, w->result.matte[i]);
+	}
+}
+
+static void paint(const struct work *w, const struct inlay_frame *frame)
+{
+	const struct il_matte_net_info *info = il_matte_net_info(w->net);
+	struct inlay_planes planes;
+	float low, high;
+	find_range(w, (size_t)info->output_width * (size_t)info->output_height, &low, &high);
+	inlay_frame_map(frame, &planes);
+	for (int y = 0; y < info->output_height; y++)
+		for (int x = 0; x < info->output_width; x++) {
+			float p = (w->result.matte[(size_t)y * (size_t)info->output_width + (size_t)x] - low) /
+			          (high > low ? high - low : 1);
+			planes.data[0][y * planes.stride[0] + x] = p > 0 ? (uint8_t)(255 * p + 0.5f) : 0;
+		}
+	inlay_frame_unmap(frame);
+}
+
+static enum inlay_err write_matte(const struct work *w, struct inlay_error *err)
+{
+	const struct il_matte_net_info *info = il_matte_net_info(w->net);
+	struct inlay_frame_info gray = { INLAY_PIX_GRAY8, info->output_width, info->output_height, { 0 } };
+	struct inlay_frame *frame = NULL;
+	struct il_image_encoder *encoder = NULL;
+	const uint8_t *data;
+	size_t size;
+	gray.colour.range = INLAY_RANGE_FULL;
+	enum inlay_err rc = il_frame_create(&frame, &gray, err);
+	if (!rc) {
+		paint(w, frame);
+		rc = il_image_encoder_create(&encoder, "png", 0, err);
+	}
+	if (!rc)
+		rc = il_image_encode(encoder, frame, &data, &size, err);
+	if (!rc)
+		rc = il_file_write(w->a->matte, data, size, w->a->overwrite, err);
+	il_image_encoder_destroy(&encoder);
+	inlay_frame_destroy(&frame);
+	return rc;
+}
+
+static enum inlay_err write_manifest(const struct work *w, struct inlay_error *err)
+{
+	char *text = il_matte_manifest_format(il_matte_net_manifest(w->net));
+	enum inlay_err rc =
+		text ? il_file_write(w->a->written, text, strlen(text), w->a->overwrite, err) : il_fail_memory(err);
+	free(text);
+	return rc;
+}
+
+/* What is read must not be replaced, not even with -y. */
+static enum inlay_err check_paths(const struct arguments *a, struct inlay_error *err)
+{
+	const char *const read[] = { a->model, a->image, a->manifest };
+	const char *const written[] = { a->output, a->matte, a->written };
+	for (int i = 0; i < 3; i++)
+		for (int k = 0; k < 3; k++) {
+			if (read[i] && written[k] && il_path_same(read[i], written[k]))
+				return il_fail(err, INLAY_ERR_INVALID, "%s: is read, and cannot be the output too",
+				               written[k]);
+			if (written[i] && written[k] && i != k && !strcmp(written[i], written[k]))
+				return il_fail(err, INLAY_ERR_INVALID, "%s: is the output of two options", written[k]);
+		}
+	return INLAY_OK;
+}
+
+static void print_tensors(const struct il_session *session)
+{
+	char text[200];
+	for (int i = 0; i < il_session_inputs(session); i++) {
+		const struct il_tensor_desc *desc = il_session_input(session, i);
+		printf("in        %s %s\n", desc->name, il_tensor_format(desc, text, sizeof text));
+	}
+	for (int i = 0; i < il_session_outputs(session); i++) {
+		const struct il_tensor_desc *desc = il_session_output(session, i);
+		printf("out       %s %s\n", desc->name, il_tensor_format(desc, text, sizeof text));
+	}
+}
+
+static void print_info(const struct work *w)
+{
+	const struct il_matte_net_info *info = il_matte_net_info(w->net);
+	char text[4096], *manifest = il_matte_manifest_format(il_matte_net_manifest(w->net));
+	printf("model     %s\n", w->a->model);
+	printf("kind      %s%s%s\n", kind_words[info->kind], info->recurrent ? ", recurrent" : "",
+	       info->has_foreground ? ", with foreground" : "");
+	printf("picture   %dx%d%s\n", info->width, info->height, info->free_size ? ", other sizes too" : "");
+	printf("result    %dx%d\n", info->output_width, info->output_height);
+	print_tensors(il_matte_net_session(w->net));
+	printf("manifest  %s\n%s", il_matte_net_describe(w->net, text, sizeof text), manifest ? manifest : "");
+	free(manifest);
+}
+
+static enum inlay_err perform(struct work *w, struct inlay_error *err)
+{
+	const struct arguments *a = w->a;
+	const struct il_matte_net_params params = { .path = a->model,
+		                                    .manifest_path = a->manifest,
+		                                    .threads = a->threads,
+		                                    .width = a->width,
+		                                    .height = a->height,
+		                                    .kind = (enum il_matte_kind)a->kind };
+	char text[4096];
+	enum inlay_err rc = check_paths(a, err);
+	if (!rc)
+		rc = il_matte_net_open(&w->net, &params, err);
+	if (!rc && a->image)
+		rc = run_picture(w, err);
+	if (!rc && a->output)
+		rc = write_output(w, err);
+	if (!rc && a->matte)
+		rc = write_matte(w, err);
+	if (!rc && a->written)
+		rc = write_manifest(w, err);
+	if (rc)
+		return rc;
+	if (!strcmp(a->verb, "info"))
+		print_info(w);
+	else
+		say("%s: %s", a->model, il_matte_net_describe(w->net, text, sizeof text));
+	return INLAY_OK;
+}
+
+int cmd_model(int argc, char **argv)
+{
+	struct arguments a = { .threads = 1 };
+	struct inlay_error err = { 0 };
+	struct work w = { .a = &a };
+	parse_options(&argp, argc, argv, &a);
+	enum inlay_err rc = perform(&w, &err);
+	il_matte_net_destroy(&w.net);
+	inlay_frame_destroy(&w.frame);
+	free(w.scaled);
+	return rc ? report_error(&err) : EXIT_SUCCESS;
+}

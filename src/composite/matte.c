@@ -1,0 +1,358 @@
+#include "composite/matte.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "composite/matte_impl.h"
+#include "kernel/blur.h"
+
+#define ALIGN 64
+
+void *il_matte_take(struct il_matte_chain *c, size_t size, struct inlay_error *err)
+{
+	void *block = NULL;
+	if (c->block_count < (int)(sizeof c->blocks / sizeof *c->blocks))
+		block = aligned_alloc(ALIGN, (size + ALIGN - 1) / ALIGN * ALIGN);
+	if (!block) {
+		il_fail_memory(err);
+		return NULL;
+	}
+	c->blocks[c->block_count++] = block;
+	return memset(block, 0, size);
+}
+
+enum inlay_err il_matte_take_plane(struct il_matte_chain *c, struct il_matte_plane *plane, int width, int height,
+                                   struct inlay_error *err)
+{
+	size_t stride = ((size_t)width + ALIGN - 1) / ALIGN * ALIGN;
+	plane->stride = (ptrdiff_t)stride;
+	plane->data = il_matte_take(c, stride * (size_t)height, err);
+	return plane->data ? INLAY_OK : INLAY_ERR_MEMORY;
+}
+
+/* Component i of a frame: luma, or one of chroma; B, G, R are all of the frame's size. */
+static bool is_chroma(const struct il_matte_chain *c, int i)
+{
+	return i > 0 && c->info.format != INLAY_PIX_BGR24;
+}
+
+static int shrunk(const struct il_matte_chain *c, int i, int size)
+{
+	return is_chroma(c, i) ? (size + 1) / 2 : size;
+}
+
+/* Does the format hold component i among others? */
+static bool interleaved(const struct il_matte_chain *c, int i)
+{
+	return c->info.format == INLAY_PIX_BGR24 || (c->info.format == INLAY_PIX_NV12 && i > 0);
+}
+
+static enum inlay_err take_planes(struct il_matte_chain *c, struct inlay_error *err)
+{
+	const int width = c->info.width, height = c->info.height;
+	enum inlay_err rc = INLAY_OK;
+	for (int i = 0; i < 3 && !rc; i++) {
+		int w = shrunk(c, i, width), h = shrunk(c, i, height);
+		rc = il_matte_take_plane(c, &c->behind[i], w, h, err);
+		if (!rc && interleaved(c, i))
+			rc = il_matte_take_plane(c, &c->split[i], w, h, err);
+	}
+	if (!rc)
+		rc = il_matte_take_plane(c, &c->chroma_alpha, (width + 1) / 2, (height + 1) / 2, err);
+	if (rc)
+		return rc;
+	c->tiles_across = il_tiles(width, IL_TILE_WIDTH);
+	c->tiles_down = il_tiles(height, IL_TILE_HEIGHT);
+	c->classes = il_matte_take(c, (size_t)c->tiles_across * (size_t)c->tiles_down, err);
+	size_t plain = il_blur_scratch(width, height), masked = il_masked_blur_scratch(width, height);
+	if (c->classes)
+		c->blur_scratch = il_matte_take(c, plain > masked ? plain : masked, err);
+	return c->blur_scratch ? INLAY_OK : INLAY_ERR_MEMORY;
+}
+
+static enum inlay_err check_sizes(const struct inlay_frame_info *info, int mask_width, int mask_height,
+                                  struct inlay_error *err)
+{
+	if (info->format != INLAY_PIX_I420 && info->format != INLAY_PIX_NV12 && info->format != INLAY_PIX_BGR24)
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "matte of a %s frame: expected I420, NV12 or BGR24",
+		               il_pixfmt_name(info->format));
+	if (info->width < 1 || info->height < 1 || info->width > IL_MATTE_MAX_SIZE || info->height > IL_MATTE_MAX_SIZE)
+		return il_fail(err, INLAY_ERR_INVALID, "matte of a frame of %dx%d: expected 1..%d each way",
+		               info->width, info->height, IL_MATTE_MAX_SIZE);
+	if (mask_width < 1 || mask_height < 1 || mask_width > IL_MATTE_MAX_SIZE || mask_height > IL_MATTE_MAX_SIZE)
+		return il_fail(err, INLAY_ERR_INVALID, "masks of %dx%d: expected 1..%d each way", mask_width,
+		               mask_height, IL_MATTE_MAX_SIZE);
+	return INLAY_OK;
+}
+
+enum inlay_err il_matte_chain_create(struct il_matte_chain **out, const struct il_matte_params *params,
+                                     const struct inlay_frame_info *info, int mask_width, int mask_height,
+                                     struct inlay_error *err)
+{
+	*out = NULL;
+	enum inlay_err rc = il_matte_params_check(params, err);
+	if (!rc)
+		rc = check_sizes(info, mask_width, mask_height, err);
+	if (rc)
+		return rc;
+	struct il_matte_chain *c = calloc(1, sizeof *c);
+	if (!c)
+		return il_fail_memory(err);
+	c->params = *params;
+	c->info = *info;
+	c->mask_width = mask_width;
+	c->mask_height = mask_height;
+	il_matte_ramps_make(&c->ramps, params);
+	rc = il_matte_alpha_prepare(c, err);
+	if (!rc)
+		rc = take_planes(c, err);
+	if (rc)
+		il_matte_chain_destroy(&c);
+	*out = c;
+	return rc;
+}
+
+void il_matte_chain_destroy(struct il_matte_chain **slot)
+{
+	struct il_matte_chain *c = *slot;
+	*slot = NULL;
+	if (!c)
+		return;
+	il_upsample_destroy(&c->enlarge);
+	il_upsample_destroy(&c->finish);
+	for (int i = 0; i < c->block_count; i++)
+		free(c->blocks[i]);
+	free(c);
+}
+
+enum inlay_err il_matte_check_frame(const struct il_matte_chain *c, const struct inlay_frame *frame,
+                                    struct inlay_error *err)
+{
+	if (!frame)
+		return il_fail(err, INLAY_ERR_INVALID, "matte: no frame to guide by");
+	const struct inlay_frame_info *info = inlay_frame_info(frame);
+	if (info->format != c->info.format || info->width != c->info.width || info->height != c->info.height)
+		return il_fail(err, INLAY_ERR_INVALID, "matte of a %s frame of %dx%d: expected %s of %dx%d",
+		               il_pixfmt_name(info->format), info->width, info->height, il_pixfmt_name(c->info.format),
+		               c->info.width, c->info.height);
+	return INLAY_OK;
+}
+
+/* --- components that a format interleaves --------------------------------------------------------------------------
+ */
+
+/* `step` bytes from one to the next. */
+static void split_rows(const struct il_matte_plane *to, const uint8_t *from, ptrdiff_t stride, int step, int width,
+                       int height)
+{
+	for (int y = 0; y < height; y++) {
+		uint8_t *out = to->data + y * to->stride;
+		const uint8_t *in = from + y * stride;
+		for (int x = 0; x < width; x++)
+			out[x] = in[x * step];
+	}
+}
+
+static void join_rows(uint8_t *to, ptrdiff_t stride, const struct il_matte_plane *from, int step, int width, int height)
+{
+	for (int y = 0; y < height; y++) {
+		uint8_t *out = to + y * stride;
+		const uint8_t *in = from->data + y * from->stride;
+		for (int x = 0; x < width; x++)
+			out[x * step] = in[x];
+	}
+}
+
+/* Where component i begins, and how far its samples are from each other. */
+static uint8_t *component(const struct il_matte_chain *c, const struct inlay_planes *planes, int i, ptrdiff_t *stride,
+                          int *step)
+{
+	bool nv12 = c->info.format == INLAY_PIX_NV12;
+	int plane = c->info.format == INLAY_PIX_BGR24 ? 0 : nv12 && i > 0 ? 1 : i;
+	*step = c->info.format == INLAY_PIX_BGR24 ? 3 : nv12 && i > 0 ? 2 : 1;
+	*stride = planes->stride[plane];
+	return planes->data[plane] + (plane == i ? 0 : nv12 ? i - 1 : i);
+}
+
+/* Component i as a plane: the picture's own, or a copy in `copy`. */
+static struct il_matte_plane take_apart(const struct il_matte_chain *c, const struct inlay_planes *planes, int i,
+                                        const struct il_matte_plane *copy)
+{
+	ptrdiff_t stride;
+	int step;
+	uint8_t *from = component(c, planes, i, &stride, &step);
+	if (step == 1)
+		return (struct il_matte_plane){ from, stride };
+	split_rows(copy, from, stride, step, shrunk(c, i, c->info.width), shrunk(c, i, c->info.height));
+	return *copy;
+}
+
+static void put_back(const struct il_matte_chain *c, const struct inlay_planes *planes, int i)
+{
+	ptrdiff_t stride;
+	int step;
+	uint8_t *to = component(c, planes, i, &stride, &step);
+	if (step > 1)
+		join_rows(to, stride, &c->split[i], step, shrunk(c, i, c->info.width), shrunk(c, i, c->info.height));
+}
+
+/* --- background ----------------------------------------------------------------------------------------------------
+ */
+
+static bool row_is_full(const struct il_matte_chain *c, int row, int x0, int x1)
+{
+	const uint8_t *classes = c->classes + (ptrdiff_t)row * c->tiles_across;
+	for (int x = x0; x < x1; x++)
+		if (classes[x] != IL_ALPHA_FULL)
+			return false;
+	return true;
+}
+
+static bool column_is_full(const struct il_matte_chain *c, int column, int y0, int y1)
+{
+	for (int y = y0; y < y1; y++)
+		if (c->classes[(ptrdiff_t)y * c->tiles_across + column] != IL_ALPHA_FULL)
+			return false;
+	return true;
+}
+
+/* The pixels that background can be seen in lie here; an empty rectangle where there are none. */
+static struct inlay_rect find_background(const struct il_matte_chain *c)
+{
+	struct inlay_rect t = { 0, 0, c->tiles_across, c->tiles_down };
+	while (t.y1 > 0 && row_is_full(c, t.y1 - 1, 0, t.x1))
+		t.y1--;
+	while (t.y0 < t.y1 && row_is_full(c, t.y0, 0, t.x1))
+		t.y0++;
+	if (t.y0 == t.y1)
+		return (struct inlay_rect){ 0, 0, 0, 0 };
+	while (column_is_full(c, t.x1 - 1, t.y0, t.y1))
+		t.x1--;
+	while (column_is_full(c, t.x0, t.y0, t.y1))
+		t.x0++;
+	int right = t.x1 * IL_TILE_WIDTH, bottom = t.y1 * IL_TILE_HEIGHT;
+	return (struct inlay_rect){ t.x0 * IL_TILE_WIDTH, t.y0 * IL_TILE_HEIGHT,
+		                    right < c->info.width ? right : c->info.width,
+		                    bottom < c->info.height ? bottom : c->info.height };
+}
+
+static struct il_blur_params blur_params(const struct il_matte_chain *c, int i, struct inlay_rect seen)
+{
+	int x = is_chroma(c, i) ? seen.x0 / 2 : seen.x0, y = is_chroma(c, i) ? seen.y0 / 2 : seen.y0;
+	return (struct il_blur_params){
+		.width = shrunk(c, i, c->info.width),
+		.height = shrunk(c, i, c->info.height),
+		.area = { x, y, shrunk(c, i, seen.x1) - x, shrunk(c, i, seen.y1) - y },
+		.sigma = (float)(is_chroma(c, i) ? c->params.blur / 2 : c->params.blur),
+		.fast = !c->params.exact,
+		.coarse = is_chroma(c, i),
+	};
+}
+
+/* --- composition ---------------------------------------------------------------------------------------------------
+ */
+
+/* Component i, in place; the background is still to come. */
+static struct il_blend blend_of(const struct il_matte_chain *c, struct il_matte_plane plane, int i)
+{
+	const struct il_matte_plane *alpha = is_chroma(c, i) ? &c->chroma_alpha : &c->alpha;
+	return (struct il_blend){ .out = plane.data,
+		                  .out_stride = plane.stride,
+		                  .fg = plane.data,
+		                  .fg_stride = plane.stride,
+		                  .alpha = alpha->data,
+		                  .alpha_stride = alpha->stride,
+		                  .width = shrunk(c, i, c->info.width),
+		                  .height = shrunk(c, i, c->info.height),
+		                  .chroma = is_chroma(c, i),
+		                  .classes = c->classes };
+}
+
+/* Rows of tiles one after the other: the background of each is made and used while it is in the cache. */
+static void blend_masked_blur(struct il_matte_chain *c, struct il_matte_plane plane, int i, struct inlay_rect seen)
+{
+	const struct il_blur_params params = blur_params(c, i, seen);
+	const struct il_blur_area *area = &params.area;
+	struct il_blend blend = blend_of(c, plane, i);
+	struct il_masked_blur blur;
+	il_masked_blur_begin(&blur, plane.data, plane.stride, blend.alpha, blend.alpha_stride, &params,
+	                     c->blur_scratch);
+	const int step = is_chroma(c, i) ? IL_TILE_HEIGHT / 2 : IL_TILE_HEIGHT;
+	const int end = area->y + area->height;
+	const struct il_matte_plane *behind = &c->behind[i]; /* its first rows serve all */
+	for (int y = area->y; y < end; y += step) {
+		struct il_blend band = blend;
+		band.height = end - y < step ? end - y : step;
+		il_masked_blur_rows(&blur, behind->data + area->x, behind->stride, y, y + band.height);
+		band.bg = behind->data;
+		band.bg_stride = behind->stride;
+		band.out += y * band.out_stride;
+		band.fg = band.out;
+		band.alpha += y * band.alpha_stride;
+		band.classes += (ptrdiff_t)(y / step) * c->tiles_across;
+		il_blend_rows(&band, 0, band.height);
+	}
+}
+
+static void blend_component(struct il_matte_chain *c, struct il_matte_plane plane, int i,
+                            const struct il_matte_background *background, struct inlay_rect seen)
+{
+	struct il_blend blend = blend_of(c, plane, i);
+	struct il_matte_plane bg = c->behind[i];
+	blend.constant[0] = background->constant[i];
+	if (background->fill == IL_MATTE_BLUR) {
+		const struct il_blur_params params = blur_params(c, i, seen);
+		il_blur(bg.data, bg.stride, plane.data, plane.stride, &params, c->blur_scratch);
+	} else if (background->fill == IL_MATTE_PICTURE) {
+		bg = take_apart(c, &background->picture, i, &c->behind[i]);
+	}
+	if (background->fill != IL_MATTE_CONSTANT) {
+		blend.bg = bg.data;
+		blend.bg_stride = bg.stride;
+	}
+	il_blend_rows(&blend, 0, blend.height);
+}
+
+static void show_mask(struct il_matte_chain *c, const struct inlay_planes *planes)
+{
+	const bool bgr = c->info.format == INLAY_PIX_BGR24, full = bgr || c->info.colour.range == INLAY_RANGE_FULL;
+	uint8_t table[256];
+	for (int v = 0; v < 256; v++)
+		table[v] = (uint8_t)(full ? v : 16 + (v * 219 + 127) / 255);
+	for (int i = 0; i < 3; i++) {
+		ptrdiff_t stride;
+		int step, width = shrunk(c, i, c->info.width), height = shrunk(c, i, c->info.height);
+		uint8_t *to = component(c, planes, i, &stride, &step);
+		for (int y = 0; y < height; y++, to += stride) {
+			const uint8_t *alpha = c->alpha.data + y * c->alpha.stride;
+			for (int x = 0; x < width; x++)
+				to[x * step] = is_chroma(c, i) ? 128 : table[alpha[x]];
+		}
+	}
+}
+
+enum inlay_err il_matte_chain_apply(struct il_matte_chain *c, struct inlay_frame *frame,
+                                    const struct il_matte_background *background, struct inlay_error *err)
+{
+	enum inlay_err rc = il_matte_check_frame(c, frame, err);
+	if (rc)
+		return rc;
+	struct inlay_planes planes;
+	inlay_frame_map(frame, &planes);
+	struct inlay_rect seen = find_background(c);
+	const bool blurs = background->fill == IL_MATTE_BLUR, unchanged = blurs && !(c->params.blur > 0);
+	if (c->params.mask_only) {
+		show_mask(c, &planes);
+	} else if (seen.x1 && !unchanged) {
+		for (int i = 0; i < 3; i++) {
+			struct il_matte_plane plane = take_apart(c, &planes, i, &c->split[i]);
+			if (blurs && c->params.halo_free)
+				blend_masked_blur(c, plane, i, seen);
+			else
+				blend_component(c, plane, i, background, seen);
+			put_back(c, &planes, i);
+		}
+	}
+	inlay_frame_unmap(frame);
+	return INLAY_OK;
+}
