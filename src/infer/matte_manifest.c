@@ -258,9 +258,12 @@ static json_t *give_activation(const struct il_matte_manifest *m)
 	return json_string(activation_words[m->activation]);
 }
 
-/* Whole numbers without a fraction. */
+/* Of DIGITS digits, whole numbers without a fraction: what is read again is written the same way. */
 static json_t *give_number(double value)
 {
+	char text[DIGITS + 16];
+	snprintf(text, sizeof text, "%.*g", DIGITS, value);
+	value = strtod(text, NULL);
 	return value > -1e9 && value < 1e9 && value == (int)value ? json_integer((int)value) : json_real(value);
 }
 

@@ -66,6 +66,23 @@ static void nothing_is_needed_but_the_version(void **state)
 	free(written);
 }
 
+/* Ten digits are written: a number that they round to a whole one is written as such at once. */
+static void a_rounded_number_stays_as_it_was_written(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	struct il_matte_manifest m;
+	assert_ok(parse("{\"inlay_model\": 1, \"inputs\": {\"a\": -999999999.02}, \"mean\": 0.1}", &m, &err));
+	char *once = il_matte_manifest_format(&m);
+	assert_non_null(strstr(once, "-999999999"));
+	assert_null(strstr(once, "-999999999.0"));
+	assert_ok(parse(once, &m, &err));
+	char *twice = il_matte_manifest_format(&m);
+	assert_string_equal(once, twice);
+	free(once);
+	free(twice);
+}
+
 static void faults_name_the_file_and_the_key(void **state)
 {
 	(void)state;
@@ -143,6 +160,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_key_is_read_and_written_back),
 		cmocka_unit_test(nothing_is_needed_but_the_version),
+		cmocka_unit_test(a_rounded_number_stays_as_it_was_written),
 		cmocka_unit_test(faults_name_the_file_and_the_key),
 		cmocka_unit_test(a_stranger_has_none_built_in),
 	};
