@@ -18,6 +18,7 @@ enum inlay_pixfmt {
 	INLAY_PIX_YUVA420P, /* I420 and a full-size alpha plane */
 	INLAY_PIX_BGR24,    /* one plane, bytes B G R, as OpenCV holds pictures */
 	INLAY_PIX_GRAY8,    /* one plane */
+	INLAY_PIX_BGR24A8,  /* BGR24 and a full-size alpha plane */
 };
 
 /* Values follow ITU-T H.273, so that they pass through to containers and codecs as they are. */
@@ -70,7 +71,8 @@ struct inlay_frame;
 
 const struct inlay_frame_info *inlay_frame_info(const struct inlay_frame *frame);
 
-/* Number of the frame within its stream, from 0 on; streams have a constant rate. */
+/* When the frame is shown, in units of its stream's timebase. Where the stream names none it has a constant rate, and
+ * this is the frame's number, from 0 on. */
 int64_t inlay_frame_pts(const struct inlay_frame *frame);
 
 /* Pixel pointers are valid between map and unmap only. Any thread; never blocks for host memory.

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,11 +28,8 @@ struct inlay_frame {
 
 int il_plane_count(enum inlay_pixfmt format)
 {
-	static const int counts[] = { [INLAY_PIX_I420] = 3,
-		                      [INLAY_PIX_NV12] = 2,
-		                      [INLAY_PIX_YUVA420P] = 4,
-		                      [INLAY_PIX_BGR24] = 1,
-		                      [INLAY_PIX_GRAY8] = 1 };
+	static const int counts[] = { [INLAY_PIX_I420] = 3,  [INLAY_PIX_NV12] = 2,  [INLAY_PIX_YUVA420P] = 4,
+		                      [INLAY_PIX_BGR24] = 1, [INLAY_PIX_GRAY8] = 1, [INLAY_PIX_BGR24A8] = 2 };
 	return (unsigned)format < sizeof counts / sizeof *counts ? counts[format] : 0;
 }
 
@@ -39,7 +37,8 @@ const char *il_pixfmt_name(enum inlay_pixfmt format)
 {
 	static const char *const names[] = {
 		[INLAY_PIX_NONE] = "none",         [INLAY_PIX_I420] = "i420",   [INLAY_PIX_NV12] = "nv12",
-		[INLAY_PIX_YUVA420P] = "yuva420p", [INLAY_PIX_BGR24] = "bgr24", [INLAY_PIX_GRAY8] = "gray8"
+		[INLAY_PIX_YUVA420P] = "yuva420p", [INLAY_PIX_BGR24] = "bgr24", [INLAY_PIX_GRAY8] = "gray8",
+		[INLAY_PIX_BGR24A8] = "bgr24a8"
 	};
 	return (unsigned)format < sizeof names / sizeof *names ? names[format] : "unknown";
 }
@@ -53,7 +52,8 @@ void il_plane_size(const struct inlay_frame_info *info, int plane, size_t *row_b
 	*rows = 0;
 	if (plane < 0 || plane >= il_plane_count(info->format))
 		return;
-	*row_bytes = info->format == INLAY_PIX_BGR24 ? width * 3 : width;
+	bool bgr = info->format == INLAY_PIX_BGR24 || info->format == INLAY_PIX_BGR24A8;
+	*row_bytes = bgr && plane == 0 ? width * 3 : width;
 	if (info->format == INLAY_PIX_I420 || info->format == INLAY_PIX_YUVA420P)
 		chroma = plane == 1 || plane == 2;
 	else if (info->format == INLAY_PIX_NV12)

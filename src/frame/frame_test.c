@@ -24,6 +24,7 @@ static void planes_have_their_sizes(void **state)
 		{ INLAY_PIX_YUVA420P, 4, { 7, 4, 4, 7 }, { 5, 3, 3, 5 } },
 		{ INLAY_PIX_BGR24, 1, { 21 }, { 5 } },
 		{ INLAY_PIX_GRAY8, 1, { 7 }, { 5 } },
+		{ INLAY_PIX_BGR24A8, 2, { 21, 7 }, { 5, 5 } },
 	};
 	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
 		struct inlay_frame_info info = { .format = expected[i].format, .width = 7, .height = 5 };

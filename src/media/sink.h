@@ -10,9 +10,16 @@
 struct il_sink_params {
 	const char *path;   /* "-" and "/dev/stdout" are standard output; NULL is that too for md5, and fits null */
 	const char *format; /* mp4 mov mkv webm | jpg png (a picture a frame, PATH holds %d) | y4m mjpeg rawvideo |
-	                       md5 | null; NULL: by the extension of PATH */
-	struct inlay_frame_info frame; /* of every frame written; I420 */
+	                       md5 | v4l2 (the default for /dev/videoN) | null; NULL: by the extension of PATH */
+	/* Of every frame written: I420, and with an alpha plane YUVA420P (webm as VP9, mov as ProRes 4444 or with codec
+	 * qtrle as QuickTime RLE, png) are taken by all that hold video; BGR24 and BGR24A8 by png, BGR24 by jpg.
+	 * Colours beside an alpha are not multiplied by it. */
+	struct inlay_frame_info frame;
 	struct inlay_rational fps;
+	/* Where set, a frame is shown at its pts in units of this, counted from the first frame's, and pts rise
+	 * strictly. {0}: frame k is shown at k / fps. Containers keep times; the others take frames as they come. */
+	struct inlay_rational timebase;
+	bool single; /* jpg png: PATH is one picture's name, and one frame is written */
 	bool overwrite;
 
 	/* Asked now and then by the writing thread while the reader of a pipe keeps it waiting; true ends the wait with
@@ -26,7 +33,11 @@ struct il_sink_params {
 	int quality;        /* JPEG 1..100, 0: 90 */
 	unsigned threads;   /* of the encoder, 0: its own choice */
 
-	const char *audio_path;      /* NULL: no sound track. mp4 mov mkv webm; others leave it out and log so */
+	const char *audio_path; /* NULL: no sound track. mp4 mov mkv webm; others leave it out and log so */
+	/* NULL, or the file that the frames come from, instead of audio_path: all its sound and subtitle streams,
+	 * chapters and tags go along, on its own timeline against the first frame's. Copied where the container takes
+	 * them as they are, sound is encoded elsewhere, and what fits in no way is left out and logged. */
+	const char *streams_path;
 	double audio_limit_s;        /* > 0: sound ends there */
 	const char *const *metadata; /* NULL, or key, value, ..., NULL pairs for the container */
 };
@@ -38,7 +49,7 @@ struct il_sink;
  * place, output that another run is writing, unknown format or codec, a codec the container cannot hold. */
 enum inlay_err il_sink_open(struct il_sink **sink, const struct il_sink_params *params, struct inlay_error *err);
 
-/* Frame k is shown at k / fps. The frame stays the caller's (a sink that keeps it takes its own reference). */
+/* The frame stays the caller's (a sink that keeps it takes its own reference). */
 enum inlay_err il_sink_write(struct il_sink *sink, struct inlay_frame *frame, struct inlay_error *err);
 
 /* Flushes, writes the trailer, syncs, renames: only now does the output exist under its name.
