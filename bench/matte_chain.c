@@ -16,16 +16,16 @@
 
 static const struct {
 	const char *name;
-	enum il_matte_preset preset;
+	enum inlay_matte_preset preset;
 	bool plain; /* blur with halo, in case of the presets that have none */
 	enum il_matte_fill fill;
 } rows[] = {
-	{ "best", IL_MATTE_BEST, false, IL_MATTE_BLUR },
-	{ "best, plain blur", IL_MATTE_BEST, true, IL_MATTE_BLUR },
-	{ "best, one colour", IL_MATTE_BEST, false, IL_MATTE_CONSTANT },
-	{ "fast", IL_MATTE_FAST, false, IL_MATTE_BLUR },
-	{ "obs", IL_MATTE_OBS, false, IL_MATTE_BLUR },
-	{ "reference", IL_MATTE_REFERENCE, false, IL_MATTE_BLUR },
+	{ "best", INLAY_MATTE_BEST, false, IL_MATTE_BLUR },
+	{ "best, plain blur", INLAY_MATTE_BEST, true, IL_MATTE_BLUR },
+	{ "best, one colour", INLAY_MATTE_BEST, false, IL_MATTE_CONSTANT },
+	{ "fast", INLAY_MATTE_FAST, false, IL_MATTE_BLUR },
+	{ "obs", INLAY_MATTE_OBS, false, IL_MATTE_BLUR },
+	{ "reference", INLAY_MATTE_REFERENCE, false, IL_MATTE_BLUR },
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
@@ -77,8 +77,8 @@ static void prepare(void)
 	for (int i = 0; i < MODEL * MODEL; i++)
 		s.matte[i] = (float)portrait((i % MODEL + 0.5) / MODEL, (i / MODEL + 0.5) / MODEL);
 	for (size_t i = 0; i < ROWS; i++) {
-		struct il_matte_params params;
-		il_matte_params_init(&params, rows[i].preset);
+		struct inlay_matte_look params;
+		inlay_matte_look_init(&params, rows[i].preset);
 		params.blur = 6;
 		params.expand = 4;
 		params.smooth = 0.5;

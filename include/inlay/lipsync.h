@@ -14,6 +14,7 @@
 
 #include "inlay/error.h"
 #include "inlay/frame.h"
+#include "inlay/job.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,7 +34,6 @@ enum inlay_interp {
 	INLAY_INTERP_CUBIC,   /* OpenCV's INTER_CUBIC, as SyncTalk_2D scales the face */
 };
 
-#define INLAY_CRF_LOSSLESS (-1)
 #define INLAY_START_FIRST (-1)
 
 /* {0} is the default everywhere but for `avatar` and `output` (or format "null"), and one of audio and features.
@@ -66,14 +66,6 @@ struct inlay_lipsync_params {
 	bool overwrite;             /* replace an existing output */
 };
 
-/* Duration of one stage's work on one frame. */
-struct inlay_stage_stats {
-	const char *name; /* "speech", "decode", "inference", "composite", "encode" */
-	unsigned workers;
-	int64_t count;
-	double total_ms, mean_ms, p50_ms, p99_ms, max_ms;
-};
-
 #define INLAY_LIPSYNC_STAGES 5
 
 struct inlay_lipsync_stats {
@@ -83,7 +75,7 @@ struct inlay_lipsync_stats {
 	int64_t peak_rss_bytes; /* of the process during the run (or since it began, where the system cannot tell) */
 	unsigned workers, batch, threads; /* threads of one session */
 	bool measured;                    /* workers and batch were measured, now or by an earlier run */
-	struct inlay_stage_stats stages[INLAY_LIPSYNC_STAGES];
+	struct inlay_stage_stats stages[INLAY_LIPSYNC_STAGES]; /* speech, decode, inference, composite, encode */
 	int64_t cache_hits, cache_misses, cache_bytes;
 };
 
@@ -100,9 +92,6 @@ int64_t inlay_lipsync_expected_frames(const struct inlay_lipsync *job);
 
 /* One line on the avatar, the network and the output, for people. Lives with the job. */
 const char *inlay_lipsync_describe(const struct inlay_lipsync *job);
-
-/* Called about five times a second from the thread that runs; returning false cancels. expected is -1 if unknown. */
-typedef bool inlay_progress_fn(void *ctx, int64_t done, int64_t expected);
 
 /* Works to the end: INLAY_OK with the output complete under its name, or an error and no output under that name.
  * INLAY_ERR_CANCELLED when progress said so. progress may be NULL. Once a job. */

@@ -85,7 +85,7 @@ static enum inlay_err check_sizes(const struct inlay_frame_info *info, int mask_
 	return INLAY_OK;
 }
 
-enum inlay_err il_matte_chain_create(struct il_matte_chain **out, const struct il_matte_params *params,
+enum inlay_err il_matte_chain_create(struct il_matte_chain **out, const struct inlay_matte_look *params,
                                      const struct inlay_frame_info *info, int mask_width, int mask_height,
                                      struct inlay_error *err)
 {

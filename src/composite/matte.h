@@ -20,60 +20,8 @@
 
 #include "base/error.h"
 #include "frame/frame.h"
+#include "inlay/matte.h"
 #include "kernel/mask.h"
-
-/* Defaults of the presets:
- *
- *                best     fast      obs       reference
- *   threshold    0.5      0.5       0.5       0.65
- *   soft         0.4      0.4       0         0.2
- *   expand       0        0         0         -5
- *   smooth       0.1      0         0.5       0.05
- *   feather      2 out    2 out     0 both    0 both
- *   contour      0.01     0.01      0.05 (b)  0
- *   temporal     0        0         0.85      0
- *   upsample     guided   bilinear  bilinear  nearest
- *   halo_free    yes      yes       no        no
- *   exact        no       no        no        yes
- *
- * reference: the Python chain's defaults; obs: those of OBS Studio's background removal plugin, (b) with its filter of
- * the background; best and fast answer what users of the plugin ask for: a mask that stays with its own frame, a
- * feather that takes nothing of the subject, and none of the subject's colour in the background. */
-enum il_matte_preset { IL_MATTE_BEST, IL_MATTE_FAST, IL_MATTE_OBS, IL_MATTE_REFERENCE, IL_MATTE_PRESETS };
-
-enum il_matte_upsample { IL_MATTE_GUIDED, IL_MATTE_BILINEAR, IL_MATTE_NEAREST };
-
-/* Out keeps every pixel at least as opaque as it was, in at most; both is a plain blur. */
-enum il_matte_side { IL_MATTE_OUT, IL_MATTE_BOTH, IL_MATTE_IN };
-
-/* Lengths are in pixels of the frame. */
-struct il_matte_params {
-	double threshold; /* 0..1; 0: the matte as it is */
-	double soft;      /* width of the ramp round the threshold, 0..1; 0: a step */
-	int expand;       /* -256..256: grows the subject by that much, or shrinks it */
-	double smooth;    /* 0..20: Gaussian blur of sigma 5 * smooth */
-	double feather;   /* 0..100: sigma of a second one, of one side of the edge or both */
-	enum il_matte_side side;
-	double contour;             /* 0..1: blobs and holes smaller than this share of the picture go */
-	bool contour_of_background; /* as the plugin does (kernel/components.h): a subject that touches no border goes
-	                             */
-	double temporal;            /* share of the new mask in the moving average; 0 and 1: no average */
-	bool invert;                /* the network's subject is the background */
-	enum il_matte_upsample upsample;
-	int guided_radius;     /* in samples of the mask, 0..64 */
-	double guided_epsilon; /* 1e-6..1: see kernel/guided.h */
-	double blur;           /* 0..100: sigma of the background's blur */
-	bool halo_free;        /* blurs the background alone */
-	bool full_size;        /* nothing is done at less than the frame's size */
-	bool exact;            /* the Python chain's arithmetic; full_size goes with it */
-	bool mask_only;        /* the result is the alpha itself, in grey */
-};
-
-/* blur 0, mask_only false, and the table above. */
-void il_matte_params_init(struct il_matte_params *params, enum il_matte_preset preset);
-
-/* "best" and so on; NULL past the last. */
-const char *il_matte_preset_name(enum il_matte_preset preset);
 
 /* --- masks of one stream ------------------------------------------------------------------------------------------ */
 
@@ -81,7 +29,7 @@ const char *il_matte_preset_name(enum il_matte_preset preset);
 struct il_mask_stream;
 
 /* Masks of width x height (1..32767), which is the network's size. */
-enum inlay_err il_mask_stream_create(struct il_mask_stream **stream, const struct il_matte_params *params, int width,
+enum inlay_err il_mask_stream_create(struct il_mask_stream **stream, const struct inlay_matte_look *params, int width,
                                      int height, struct inlay_error *err);
 void il_mask_stream_destroy(struct il_mask_stream **stream);
 
@@ -101,7 +49,7 @@ const uint8_t *il_mask_stream_mask(const struct il_mask_stream *stream);
 struct il_matte_chain;
 
 /* Frames as `info` says: I420, NV12 or BGR24, 1..32767 each way. All memory is allocated here. */
-enum inlay_err il_matte_chain_create(struct il_matte_chain **chain, const struct il_matte_params *params,
+enum inlay_err il_matte_chain_create(struct il_matte_chain **chain, const struct inlay_matte_look *params,
                                      const struct inlay_frame_info *info, int mask_width, int mask_height,
                                      struct inlay_error *err);
 void il_matte_chain_destroy(struct il_matte_chain **chain);

@@ -14,7 +14,7 @@
 #define SCALING 0.25  /* variance of scaling down by means and up linearly, in the same pixels */
 #define BAND (4 * IL_TILE_HEIGHT)
 
-static double smoothing(const struct il_matte_params *p)
+static double smoothing(const struct inlay_matte_look *p)
 {
 	return 5 * p->smooth;
 }
@@ -22,12 +22,12 @@ static double smoothing(const struct il_matte_params *p)
 /* What the sharpest part of the edge goes through decides. */
 static int choose_level(const struct il_matte_chain *c)
 {
-	const struct il_matte_params *p = &c->params;
+	const struct inlay_matte_look *p = &c->params;
 	double sigma = smoothing(p);
-	if (p->side == IL_MATTE_BOTH)
+	if (p->side == INLAY_MATTE_BOTH)
 		sigma = hypot(sigma, p->feather);
 	int level = 0;
-	if (p->exact || p->full_size || p->upsample == IL_MATTE_NEAREST)
+	if (p->exact || p->full_size || p->upsample == INLAY_MATTE_NEAREST)
 		return 0;
 	while (level < MAX_LEVEL && ldexp(sigma, -level - 1) >= MIN_SIGMA && c->info.width >> (level + 1) > 8 &&
 	       c->info.height >> (level + 1) > 8)
@@ -54,7 +54,7 @@ static enum inlay_err take_scratch(struct il_matte_chain *c, struct inlay_error 
 		size_t size;
 	} parts[] = {
 		{ &c->morph_scratch, c->params.expand ? il_morph_scratch(c->width, c->height, reach) : 0 },
-		{ &c->guided_scratch, c->params.upsample == IL_MATTE_GUIDED ? il_guided_scratch(&guided) : 0 },
+		{ &c->guided_scratch, c->params.upsample == INLAY_MATTE_GUIDED ? il_guided_scratch(&guided) : 0 },
 	};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		if (parts[i].size && !(*parts[i].place = il_matte_take(c, parts[i].size, err)))
@@ -66,7 +66,7 @@ static enum inlay_err take_scratch(struct il_matte_chain *c, struct inlay_error 
 static enum inlay_err take_guide(struct il_matte_chain *c, struct inlay_error *err)
 {
 	enum inlay_err rc = INLAY_OK;
-	if (c->params.upsample != IL_MATTE_GUIDED)
+	if (c->params.upsample != INLAY_MATTE_GUIDED)
 		return rc;
 	if (c->level > 0 || c->info.format == INLAY_PIX_BGR24)
 		rc = il_matte_take_plane(c, &c->guide, c->info.width, c->info.height, err);
@@ -81,7 +81,7 @@ enum inlay_err il_matte_alpha_prepare(struct il_matte_chain *c, struct inlay_err
 	c->width = (c->info.width + round_up) >> c->level;
 	c->height = (c->info.height + round_up) >> c->level;
 	enum il_upsample_kind kind =
-		c->params.upsample == IL_MATTE_NEAREST ? IL_UPSAMPLE_NEAREST : IL_UPSAMPLE_BILINEAR;
+		c->params.upsample == INLAY_MATTE_NEAREST ? IL_UPSAMPLE_NEAREST : IL_UPSAMPLE_BILINEAR;
 	enum inlay_err rc = il_matte_take_plane(c, &c->alpha, c->info.width, c->info.height, err);
 	c->work = c->alpha;
 	if (!rc && c->level)
@@ -125,7 +125,7 @@ static struct il_matte_plane shrink(const struct il_matte_chain *c, struct il_ma
 
 static void enlarge(struct il_matte_chain *c, const uint8_t *mask, const struct inlay_frame *frame)
 {
-	if (c->params.upsample != IL_MATTE_GUIDED) {
+	if (c->params.upsample != INLAY_MATTE_GUIDED) {
 		il_upsample_rows(c->enlarge, c->work.data, c->work.stride, mask, c->mask_width, 0, c->height);
 		return;
 	}
@@ -187,13 +187,13 @@ static void feather(struct il_matte_chain *c)
 	double sigma = ldexp(c->params.feather, -c->level);
 	if (!(sigma > 0))
 		return;
-	if (c->params.side == IL_MATTE_BOTH) {
+	if (c->params.side == INLAY_MATTE_BOTH) {
 		blur(c, c->work, sigma);
 		return;
 	}
 	blur(c, c->other, sigma);
 	il_mask_feather(c->work.data, c->work.stride, c->work.data, c->work.stride, c->other.data, c->other.stride,
-	                c->width, c->height, c->params.side == IL_MATTE_IN ? IL_FEATHER_IN : IL_FEATHER_OUT);
+	                c->width, c->height, c->params.side == INLAY_MATTE_IN ? IL_FEATHER_IN : IL_FEATHER_OUT);
 }
 
 /* Band by band, while it is in the cache. */
@@ -216,7 +216,7 @@ static void finish(struct il_matte_chain *c)
 enum inlay_err il_matte_chain_alpha(struct il_matte_chain *c, const uint8_t *mask, const struct inlay_frame *frame,
                                     struct inlay_error *err)
 {
-	if (c->params.upsample == IL_MATTE_GUIDED) {
+	if (c->params.upsample == INLAY_MATTE_GUIDED) {
 		enum inlay_err rc = il_matte_check_frame(c, frame, err);
 		if (rc)
 			return rc;

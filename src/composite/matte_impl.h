@@ -20,12 +20,12 @@ struct il_matte_ramps {
 	uint8_t second[256];
 	bool two;
 };
-void il_matte_ramps_make(struct il_matte_ramps *ramps, const struct il_matte_params *params);
+void il_matte_ramps_make(struct il_matte_ramps *ramps, const struct inlay_matte_look *params);
 
-enum inlay_err il_matte_params_check(const struct il_matte_params *params, struct inlay_error *err);
+enum inlay_err il_matte_params_check(const struct inlay_matte_look *params, struct inlay_error *err);
 
 struct il_matte_chain {
-	struct il_matte_params params;
+	struct inlay_matte_look params;
 	struct inlay_frame_info info;
 	int mask_width, mask_height;
 	struct il_matte_ramps ramps;

@@ -7,59 +7,59 @@
 
 static const struct {
 	const char *name;
-	struct il_matte_params params;
-} presets[IL_MATTE_PRESETS] = {
-	[IL_MATTE_BEST] = { "best",
-	                    { .threshold = 0.5,
-	                      .soft = 0.4,
-	                      .smooth = 0.1,
-	                      .feather = 2,
-	                      .contour = 0.01,
-	                      .guided_radius = RADIUS,
-	                      .guided_epsilon = EPSILON,
-	                      .halo_free = true } },
-	[IL_MATTE_FAST] = { "fast",
-	                    { .threshold = 0.5,
-	                      .soft = 0.4,
-	                      .feather = 2,
-	                      .contour = 0.01,
-	                      .upsample = IL_MATTE_BILINEAR,
-	                      .guided_radius = RADIUS,
-	                      .guided_epsilon = EPSILON,
-	                      .halo_free = true } },
-	[IL_MATTE_OBS] = { "obs",
-	                   { .threshold = 0.5,
-	                     .smooth = 0.5,
-	                     .side = IL_MATTE_BOTH,
-	                     .contour = 0.05,
-	                     .contour_of_background = true,
-	                     .temporal = 0.85,
-	                     .upsample = IL_MATTE_BILINEAR,
-	                     .guided_radius = RADIUS,
-	                     .guided_epsilon = EPSILON } },
-	[IL_MATTE_REFERENCE] = { "reference",
-	                         { .threshold = 0.65,
-	                           .soft = 0.2,
-	                           .expand = -5,
-	                           .smooth = 0.05,
-	                           .side = IL_MATTE_BOTH,
-	                           .upsample = IL_MATTE_NEAREST,
-	                           .guided_radius = RADIUS,
-	                           .guided_epsilon = EPSILON,
-	                           .exact = true } },
+	struct inlay_matte_look params;
+} presets[INLAY_MATTE_PRESETS] = {
+	[INLAY_MATTE_BEST] = { "best",
+	                       { .threshold = 0.5,
+	                         .soft = 0.4,
+	                         .smooth = 0.1,
+	                         .feather = 2,
+	                         .contour = 0.01,
+	                         .guided_radius = RADIUS,
+	                         .guided_epsilon = EPSILON,
+	                         .halo_free = true } },
+	[INLAY_MATTE_FAST] = { "fast",
+	                       { .threshold = 0.5,
+	                         .soft = 0.4,
+	                         .feather = 2,
+	                         .contour = 0.01,
+	                         .upsample = INLAY_MATTE_BILINEAR,
+	                         .guided_radius = RADIUS,
+	                         .guided_epsilon = EPSILON,
+	                         .halo_free = true } },
+	[INLAY_MATTE_OBS] = { "obs",
+	                      { .threshold = 0.5,
+	                        .smooth = 0.5,
+	                        .side = INLAY_MATTE_BOTH,
+	                        .contour = 0.05,
+	                        .contour_of_background = true,
+	                        .temporal = 0.85,
+	                        .upsample = INLAY_MATTE_BILINEAR,
+	                        .guided_radius = RADIUS,
+	                        .guided_epsilon = EPSILON } },
+	[INLAY_MATTE_REFERENCE] = { "reference",
+	                            { .threshold = 0.65,
+	                              .soft = 0.2,
+	                              .expand = -5,
+	                              .smooth = 0.05,
+	                              .side = INLAY_MATTE_BOTH,
+	                              .upsample = INLAY_MATTE_NEAREST,
+	                              .guided_radius = RADIUS,
+	                              .guided_epsilon = EPSILON,
+	                              .exact = true } },
 };
 
-void il_matte_params_init(struct il_matte_params *params, enum il_matte_preset preset)
+void inlay_matte_look_init(struct inlay_matte_look *params, enum inlay_matte_preset preset)
 {
 	*params = presets[preset].params;
 }
 
-const char *il_matte_preset_name(enum il_matte_preset preset)
+const char *inlay_matte_preset_name(enum inlay_matte_preset preset)
 {
-	return (unsigned)preset < IL_MATTE_PRESETS ? presets[preset].name : NULL;
+	return (unsigned)preset < INLAY_MATTE_PRESETS ? presets[preset].name : NULL;
 }
 
-enum inlay_err il_matte_params_check(const struct il_matte_params *p, struct inlay_error *err)
+enum inlay_err il_matte_params_check(const struct inlay_matte_look *p, struct inlay_error *err)
 {
 	const struct {
 		const char *name;
@@ -85,7 +85,7 @@ enum inlay_err il_matte_params_check(const struct il_matte_params *p, struct inl
 
 /* Exactly, one ramp does it all. Otherwise the first is the widest that has the threshold in its middle, so that at
  * 128 lies the edge and nothing is lost before the mask is scaled up. */
-void il_matte_ramps_make(struct il_matte_ramps *ramps, const struct il_matte_params *p)
+void il_matte_ramps_make(struct il_matte_ramps *ramps, const struct inlay_matte_look *p)
 {
 	const struct il_ramp last = il_ramp_make(p->threshold, p->soft);
 	double widest = 2 * (p->threshold < 0.5 ? p->threshold : 1 - p->threshold);

@@ -5,7 +5,7 @@
 #include "kernel/components.h"
 
 struct il_mask_stream {
-	struct il_matte_params params;
+	struct inlay_matte_look params;
 	struct il_matte_ramps ramps;
 	int width, height;
 	uint8_t *mask;
@@ -27,7 +27,7 @@ static enum inlay_err take_memory(struct il_mask_stream *s, struct inlay_error *
 	return all ? INLAY_OK : il_fail_memory(err);
 }
 
-enum inlay_err il_mask_stream_create(struct il_mask_stream **out, const struct il_matte_params *params, int width,
+enum inlay_err il_mask_stream_create(struct il_mask_stream **out, const struct inlay_matte_look *params, int width,
                                      int height, struct inlay_error *err)
 {
 	*out = NULL;

@@ -121,7 +121,7 @@ static float *make_matte(int width, int height)
 }
 
 struct setting {
-	struct il_matte_params params;
+	struct inlay_matte_look params;
 	int width, height, mask_width, mask_height;
 	enum inlay_pixfmt format;
 	struct il_mask_stream *stream;
@@ -142,10 +142,10 @@ static void close_setting(struct setting *s)
 	il_matte_chain_destroy(&s->chain);
 }
 
-static struct setting preset_setting(enum il_matte_preset preset, enum inlay_pixfmt format, int width, int height)
+static struct setting preset_setting(enum inlay_matte_preset preset, enum inlay_pixfmt format, int width, int height)
 {
 	struct setting s = { .width = width, .height = height, .mask_width = 64, .mask_height = 48, .format = format };
-	il_matte_params_init(&s.params, preset);
+	inlay_matte_look_init(&s.params, preset);
 	return s;
 }
 
@@ -250,7 +250,7 @@ static double compare_golden(int number, enum inlay_pixfmt format, const float *
 	const struct golden *g = &goldens[number];
 	struct inlay_frame *frame = read_picture("portraits/astronaut.png", format);
 	const struct inlay_frame_info *info = inlay_frame_info(frame);
-	struct setting s = preset_setting(IL_MATTE_REFERENCE, format, info->width, info->height);
+	struct setting s = preset_setting(INLAY_MATTE_REFERENCE, format, info->width, info->height);
 	struct inlay_error err;
 	s.params.threshold = g->threshold;
 	s.params.smooth = g->smooth;
@@ -306,20 +306,20 @@ static const int sizes[][2] = { { 1, 1 },   { 1, 40 },   { 40, 1 },   { 2, 2 }, 
 /* Every preset, format and size, with all steps in turn. */
 static struct setting numbered_setting(int i)
 {
-	int size = i % SIZES, preset = i / SIZES % IL_MATTE_PRESETS, format = i / SIZES / IL_MATTE_PRESETS % 3;
+	int size = i % SIZES, preset = i / SIZES % INLAY_MATTE_PRESETS, format = i / SIZES / INLAY_MATTE_PRESETS % 3;
 	struct setting s =
-		preset_setting((enum il_matte_preset)preset, formats[format], sizes[size][0], sizes[size][1]);
+		preset_setting((enum inlay_matte_preset)preset, formats[format], sizes[size][0], sizes[size][1]);
 	s.params.expand = i % 11 - 5;
 	s.params.smooth = i % 4 * 0.25;
 	s.params.feather = i % 3 * 1.5;
-	s.params.side = (enum il_matte_side)(i % 5 % 3);
+	s.params.side = (enum inlay_matte_side)(i % 5 % 3);
 	s.params.blur = i % 7 * 3;
 	s.params.halo_free = i % 2;
 	s.mask_width = 1 + i * 7 % 70;
 	s.mask_height = 1 + i * 5 % 50;
 	return s;
 }
-#define SETTINGS (SIZES * IL_MATTE_PRESETS * 3)
+#define SETTINGS (SIZES * INLAY_MATTE_PRESETS * 3)
 
 static struct il_matte_background numbered_background(int i, const struct inlay_frame *picture)
 {
@@ -396,12 +396,12 @@ static void blur_is_free_of_the_subject(void **state)
 {
 	(void)state;
 	struct inlay_error err;
-	struct setting s = preset_setting(IL_MATTE_BEST, INLAY_PIX_I420, 320, 180);
+	struct setting s = preset_setting(INLAY_MATTE_BEST, INLAY_PIX_I420, 320, 180);
 	s.params.blur = 6;
 	s.params.smooth = 0;
 	s.params.feather = 0;
 	s.params.soft = 0;
-	s.params.upsample = IL_MATTE_BILINEAR;
+	s.params.upsample = INLAY_MATTE_BILINEAR;
 	open_setting(&s);
 	float *matte = make_matte(s.mask_width, s.mask_height);
 	struct inlay_frame *frame = make_frame(s.format, s.width, s.height);
@@ -437,12 +437,12 @@ static uint8_t *alpha_of(struct setting *s, const float *matte, const struct inl
 static void invert_twice(void **state)
 {
 	(void)state;
-	for (int preset = 0; preset < IL_MATTE_PRESETS; preset++) {
-		struct setting s = preset_setting((enum il_matte_preset)preset, INLAY_PIX_I420, 191, 97);
-		s.params.side = IL_MATTE_BOTH;
+	for (int preset = 0; preset < INLAY_MATTE_PRESETS; preset++) {
+		struct setting s = preset_setting((enum inlay_matte_preset)preset, INLAY_PIX_I420, 191, 97);
+		s.params.side = INLAY_MATTE_BOTH;
 		s.params.expand = 0;
 		s.params.contour = 0;
-		if (preset == IL_MATTE_OBS) /* a step has no inverse at the step itself */
+		if (preset == INLAY_MATTE_OBS) /* a step has no inverse at the step itself */
 			s.params.soft = 0.3;
 		struct inlay_frame *frame = make_frame(s.format, s.width, s.height);
 		float *matte = make_matte(s.mask_width, s.mask_height);
@@ -465,18 +465,18 @@ static void invert_twice(void **state)
 static void feather_has_a_side(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 4 * IL_MATTE_PRESETS; i++) {
-		struct setting s = preset_setting((enum il_matte_preset)(i / 4), INLAY_PIX_I420, 320, 180);
+	for (int i = 0; i < 4 * INLAY_MATTE_PRESETS; i++) {
+		struct setting s = preset_setting((enum inlay_matte_preset)(i / 4), INLAY_PIX_I420, 320, 180);
 		struct inlay_frame *frame = make_frame(s.format, s.width, s.height);
 		float *matte = make_matte(s.mask_width, s.mask_height);
 		s.params.smooth = i % 4 * 0.2;
 		s.params.contour = 0;
 		s.params.feather = 0;
-		s.params.side = IL_MATTE_OUT;
+		s.params.side = INLAY_MATTE_OUT;
 		uint8_t *none = alpha_of(&s, matte, frame);
 		s.params.feather = 4;
 		uint8_t *out = alpha_of(&s, matte, frame);
-		s.params.side = IL_MATTE_IN;
+		s.params.side = INLAY_MATTE_IN;
 		uint8_t *in = alpha_of(&s, matte, frame);
 		int wider = 0;
 		for (int k = 0; k < s.width * s.height; k++) {
@@ -499,7 +499,7 @@ static void small_work_is_close(void **state)
 	(void)state;
 	const double smooths[] = { 0.25, 0.5, 0.6, 1 };
 	for (int i = 0; i < 24; i++) {
-		struct setting s = preset_setting(IL_MATTE_FAST, INLAY_PIX_I420, 640 + i % 3, 360 + i % 2);
+		struct setting s = preset_setting(INLAY_MATTE_FAST, INLAY_PIX_I420, 640 + i % 3, 360 + i % 2);
 		s.params.smooth = smooths[i % 4];
 		s.params.expand = i % 7 - 2;
 		s.params.feather = i / 4 % 3 * 1.5;
@@ -527,7 +527,7 @@ static void small_work_is_close(void **state)
 static void temporal_smoothing_is_of_the_stream(void **state)
 {
 	(void)state;
-	struct setting s = preset_setting(IL_MATTE_OBS, INLAY_PIX_I420, 64, 48);
+	struct setting s = preset_setting(INLAY_MATTE_OBS, INLAY_PIX_I420, 64, 48);
 	s.params.contour = 0;
 	s.params.soft = 0.5;
 	s.params.temporal = 0.25;
@@ -555,7 +555,7 @@ static void mask_only_shows_alpha(void **state)
 	(void)state;
 	struct inlay_error err;
 	for (int i = 0; i < 3; i++) {
-		struct setting s = preset_setting(IL_MATTE_FAST, formats[i], 191, 97);
+		struct setting s = preset_setting(INLAY_MATTE_FAST, formats[i], 191, 97);
 		s.params.mask_only = true;
 		open_setting(&s);
 		float *matte = make_matte(s.mask_width, s.mask_height);
@@ -621,7 +621,7 @@ static void nv12_equals_i420(void **state)
 {
 	(void)state;
 	struct inlay_error err;
-	for (int i = 0; i < SIZES * IL_MATTE_PRESETS; i++) {
+	for (int i = 0; i < SIZES * INLAY_MATTE_PRESETS; i++) {
 		struct inlay_planes p[2];
 		struct inlay_frame *frames[2], *pictures[2];
 		struct setting s = numbered_setting(i);
@@ -665,11 +665,11 @@ static void refuses_what_does_not_fit(void **state)
 {
 	(void)state;
 	struct inlay_error err;
-	struct il_matte_params params;
+	struct inlay_matte_look params;
 	struct il_matte_chain *chain;
 	struct il_mask_stream *stream;
 	struct inlay_frame_info info = info_of(INLAY_PIX_I420, 64, 48), grey = info_of(INLAY_PIX_GRAY8, 64, 48);
-	il_matte_params_init(&params, IL_MATTE_BEST);
+	inlay_matte_look_init(&params, INLAY_MATTE_BEST);
 	assert_fails(il_matte_chain_create(&chain, &params, &grey, 8, 8, &err), INLAY_ERR_UNSUPPORTED, "expected I420");
 	assert_fails(il_matte_chain_create(&chain, &params, &info, 0, 8, &err), INLAY_ERR_INVALID, "masks of 0x8");
 	assert_fails(il_mask_stream_create(&stream, &params, 8, 40000, &err), INLAY_ERR_INVALID, "masks of 8x40000");

@@ -16,9 +16,8 @@
 #include "infer/lipsync_net.h"
 #include "inlay/version.h"
 #include "job/measure.h"
+#include "job/run.h"
 #include "media/audio.h"
-#include "media/sink.h"
-#include "pipeline/pipeline.h"
 #include "speech/mel.h"
 #include "speech/speech.h"
 
@@ -40,18 +39,16 @@ struct inlay_lipsync {
 	struct il_lipsync_net **nets;     /* one an inference worker */
 	struct il_place *painter;         /* composite stage */
 	struct il_sink *sink;             /* encode stage */
-	struct il_pipeline *pipeline;
+	struct il_run run;
 	struct item *items;
 	unsigned n_items;
 
 	enum il_order order;
-	int64_t start_frame, limit, expected; /* limit < 0: none; expected < 0: unknown */
+	int64_t start_frame, limit; /* limit < 0: none */
 	struct inlay_rational fps;
 	unsigned window_rows;
 	struct il_tuning tuning;
 	bool parsing;
-
-	int64_t setup_ns, wall_ns, cpu_ns;
 	char description[512];
 };
 
@@ -246,7 +243,7 @@ static enum inlay_err open_speech(struct inlay_lipsync *job, const struct inlay_
 	if (rc)
 		return rc;
 	int64_t n = il_speech_frames(job->speech);
-	job->expected = job->limit >= 0 && (n < 0 || job->limit < n) ? job->limit : n;
+	job->run.expected = job->limit >= 0 && (n < 0 || job->limit < n) ? job->limit : n;
 	return INLAY_OK;
 }
 
@@ -262,7 +259,7 @@ static enum inlay_err open_networks(struct inlay_lipsync *job, const struct inla
 		.path = path, .picture_name = p->input_name, .audio_name = p->audio_name, .output_name = p->output_name
 	};
 	unsigned threads = p->threads ? p->threads : il_cpu_count();
-	enum inlay_err rc = il_tune(&net, threads, p->workers, p->batch, job->expected, &job->tuning, err);
+	enum inlay_err rc = il_tune(&net, threads, p->workers, p->batch, job->run.expected, &job->tuning, err);
 	if (rc)
 		return rc;
 	net.threads = job->tuning.threads;
@@ -307,13 +304,6 @@ static enum inlay_err check_output(const struct inlay_lipsync *job, const struct
 	return INLAY_OK;
 }
 
-/* For a sink whose reader has gone to sleep. */
-static bool stopping(void *ctx)
-{
-	const struct inlay_lipsync *job = ctx;
-	return job->pipeline && il_pipeline_stopping(job->pipeline);
-}
-
 static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
                                 struct inlay_error *err)
 {
@@ -336,8 +326,8 @@ static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_li
 		.audio_path = p->audio,
 		.audio_limit_s = job->limit >= 0 ? (double)job->limit * job->fps.den / job->fps.num : 0,
 		.metadata = metadata,
-		.cancelled = stopping,
-		.cancel_ctx = job,
+		.cancelled = il_run_stopping,
+		.cancel_ctx = &job->run,
 	};
 	enum inlay_err rc = check_output(job, p, err);
 	return rc ? rc : il_sink_open(&job->sink, &sink, err);
@@ -387,7 +377,7 @@ static enum inlay_err make_pipeline(struct inlay_lipsync *job, struct inlay_erro
 	for (unsigned i = 0; i < job->n_items; i++)
 		pointers[i] = &job->items[i];
 	enum inlay_err rc =
-		il_pipeline_create(&job->pipeline, stages, INLAY_LIPSYNC_STAGES, pointers, job->n_items, err);
+		il_pipeline_create(&job->run.pipeline, stages, INLAY_LIPSYNC_STAGES, pointers, job->n_items, err);
 	free(pointers);
 	return rc;
 }
@@ -422,7 +412,7 @@ enum inlay_err inlay_lipsync_create(struct inlay_lipsync **out, const struct inl
 		return rc;
 	}
 	describe(job);
-	job->setup_ns = il_clock_ns() - start;
+	job->run.setup_ns = il_clock_ns() - start;
 	*out = job;
 	return INLAY_OK;
 }
@@ -432,7 +422,7 @@ void inlay_lipsync_destroy(struct inlay_lipsync **slot)
 	struct inlay_lipsync *job = *slot;
 	if (!job)
 		return;
-	il_pipeline_destroy(&job->pipeline);
+	il_pipeline_destroy(&job->run.pipeline);
 	for (unsigned i = 0; i < job->n_items && job->items; i++) {
 		inlay_frame_destroy(&job->items[i].frame);
 		free(job->items[i].crop);
@@ -456,40 +446,20 @@ void inlay_lipsync_destroy(struct inlay_lipsync **slot)
 
 /* ---- the run ---- */
 
-struct watcher {
-	const struct inlay_lipsync *job;
-	inlay_progress_fn *progress;
-	void *ctx;
-};
-
-static bool report(void *ctx, int64_t done)
-{
-	const struct watcher *w = ctx;
-	return !w->progress || w->progress(w->ctx, done, w->job->expected);
-}
-
 enum inlay_err inlay_lipsync_run(struct inlay_lipsync *job, inlay_progress_fn *progress, void *ctx,
                                  struct inlay_error *err)
 {
-	struct watcher watcher = { job, progress, ctx };
-	il_peak_rss_reset();
-	int64_t wall = il_clock_ns(), cpu = il_cpu_ns();
-	enum inlay_err rc = il_pipeline_run(job->pipeline, report, &watcher, 200, err);
-	if (!rc)
-		rc = il_sink_finish(job->sink, err);
-	job->wall_ns = il_clock_ns() - wall;
-	job->cpu_ns = il_cpu_ns() - cpu;
-	return rc;
+	return il_run(&job->run, job->sink, progress, ctx, err);
 }
 
 void inlay_lipsync_cancel(struct inlay_lipsync *job)
 {
-	il_pipeline_cancel(job->pipeline);
+	il_pipeline_cancel(job->run.pipeline);
 }
 
 int64_t inlay_lipsync_expected_frames(const struct inlay_lipsync *job)
 {
-	return job->expected;
+	return job->run.expected;
 }
 
 const char *inlay_lipsync_describe(const struct inlay_lipsync *job)
@@ -502,10 +472,10 @@ void inlay_lipsync_stats(const struct inlay_lipsync *job, struct inlay_lipsync_s
 	struct il_clip_stats cache;
 	il_clip_stats(job->clip, &cache);
 	*stats = (struct inlay_lipsync_stats){
-		.frames = il_pipeline_stats(job->pipeline, INLAY_LIPSYNC_STAGES - 1)->items,
-		.setup_s = (double)job->setup_ns / 1e9,
-		.wall_s = (double)job->wall_ns / 1e9,
-		.cpu_s = (double)job->cpu_ns / 1e9,
+		.frames = il_pipeline_stats(job->run.pipeline, INLAY_LIPSYNC_STAGES - 1)->items,
+		.setup_s = (double)job->run.setup_ns / 1e9,
+		.wall_s = (double)job->run.wall_ns / 1e9,
+		.cpu_s = (double)job->run.cpu_ns / 1e9,
 		.peak_rss_bytes = il_peak_rss_bytes(),
 		.workers = job->tuning.workers,
 		.batch = job->tuning.batch,
@@ -516,18 +486,18 @@ void inlay_lipsync_stats(const struct inlay_lipsync *job, struct inlay_lipsync_s
 		.cache_bytes = cache.peak_bytes,
 	};
 	stats->fps = stats->wall_s > 0 ? (double)stats->frames / stats->wall_s : 0;
-	for (unsigned s = 0; s < INLAY_LIPSYNC_STAGES; s++) {
-		const struct il_stage_stats *from = il_pipeline_stats(job->pipeline, s);
-		const struct il_histogram *h = &from->per_item;
-		stats->stages[s] = (struct inlay_stage_stats){
-			.name = from->name,
-			.workers = from->workers,
-			.count = from->items,
-			.total_ms = (double)h->total_ns / 1e6,
-			.mean_ms = h->count ? (double)h->total_ns / 1e6 / (double)h->count : 0,
-			.p50_ms = (double)il_histogram_percentile_ns(h, 0.50) / 1e6,
-			.p99_ms = (double)il_histogram_percentile_ns(h, 0.99) / 1e6,
-			.max_ms = (double)h->max_ns / 1e6,
-		};
-	}
+	il_run_stages(&job->run, stats->stages, INLAY_LIPSYNC_STAGES);
+}
+
+char *inlay_lipsync_stats_json(const struct inlay_lipsync *job)
+{
+	struct inlay_lipsync_stats s;
+	inlay_lipsync_stats(job, &s);
+	json_t *own = json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:i, s:i, s:i, s:b, s:{s:I, s:I, s:I}}", "frames",
+	                        (json_int_t)s.frames, "setup_s", s.setup_s, "wall_s", s.wall_s, "cpu_s", s.cpu_s, "fps",
+	                        s.fps, "peak_rss_bytes", (json_int_t)s.peak_rss_bytes, "workers", (int)s.workers,
+	                        "batch", (int)s.batch, "threads_per_worker", (int)s.threads, "measured", s.measured,
+	                        "cache", "hits", (json_int_t)s.cache_hits, "misses", (json_int_t)s.cache_misses,
+	                        "bytes", (json_int_t)s.cache_bytes);
+	return il_run_json(own, s.stages, INLAY_LIPSYNC_STAGES);
 }
