@@ -18,14 +18,14 @@ static const struct {
 	const char *name;
 	enum inlay_matte_preset preset;
 	bool plain; /* blur with halo, in case of the presets that have none */
-	enum il_matte_fill fill;
+	enum il_fill fill;
 } rows[] = {
-	{ "best", INLAY_MATTE_BEST, false, IL_MATTE_BLUR },
-	{ "best, plain blur", INLAY_MATTE_BEST, true, IL_MATTE_BLUR },
-	{ "best, one colour", INLAY_MATTE_BEST, false, IL_MATTE_CONSTANT },
-	{ "fast", INLAY_MATTE_FAST, false, IL_MATTE_BLUR },
-	{ "obs", INLAY_MATTE_OBS, false, IL_MATTE_BLUR },
-	{ "reference", INLAY_MATTE_REFERENCE, false, IL_MATTE_BLUR },
+	{ "best", INLAY_MATTE_BEST, false, IL_FILL_BLUR },
+	{ "best, plain blur", INLAY_MATTE_BEST, true, IL_FILL_BLUR },
+	{ "best, one colour", INLAY_MATTE_BEST, false, IL_FILL_COLOUR },
+	{ "fast", INLAY_MATTE_FAST, false, IL_FILL_BLUR },
+	{ "obs", INLAY_MATTE_OBS, false, IL_FILL_BLUR },
+	{ "reference", INLAY_MATTE_REFERENCE, false, IL_FILL_BLUR },
 };
 #define ROWS (sizeof rows / sizeof *rows)
 

@@ -299,6 +299,28 @@ def mattes(folder):
         g.output(x, after, state)
         g.save(folder, name)
 
+    def cutout(name, memory=False):
+        """Red is the subject. With memory half of the matte is what it was before, and the subject is pure red."""
+        g = Graph()
+        g.input("src", [1, 3, 96, 160])
+        red = g.channels("src", 0, 1)
+        matte = g.clip01(g.op("Add", g.op("Mul", g.op("Sub", red, g.channels("src", 1, 2)), np.float32(8)),
+                              np.float32(-2)))
+        if memory:
+            g.input("r1i", [1, 1, 96, 160])
+            matte = g.op("Add", g.op("Mul", matte, np.float32(0.5)), g.op("Mul", "r1i", np.float32(0.5)))
+            none = g.op("Mul", red, np.float32(0))
+            g.output(g.op("Concat", g.op("Add", none, np.float32(1)), none, none, axis=1), "fgr", [1, 3, 96, 160])
+            g.output(matte, "r1o", [1, 1, 96, 160])
+        g.output(matte, "pha", [1, 1, 96, 160])
+        g.save(folder, name)
+
+    cutout("cutout")
+    cutout("cutout_memory", memory=True)
+    # Near is blue.
+    simple("nearness", lambda g, x: g.op("Mul", g.channels(x, 2, 3), np.float32(7)), [1, 1, 48, 80],
+           picture=[1, 3, 48, 80], output="depth")
+
     recurrent("matte_recurrent", [1, 3, height, width], planar)
     recurrent("matte_recurrent_free", ["b", 3, "h", "w"], ["b", "c", "h1", "w1"], ratio=True)
     recurrent("matte_recurrent_odd", [1, 3, height, width], planar, names=("a", "past", "future", "x", "colours"))

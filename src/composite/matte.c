@@ -300,13 +300,13 @@ static void blend_component(struct il_matte_chain *c, struct il_matte_plane plan
 	struct il_blend blend = blend_of(c, plane, i);
 	struct il_matte_plane bg = c->behind[i];
 	blend.constant[0] = background->constant[i];
-	if (background->fill == IL_MATTE_BLUR) {
+	if (background->fill == IL_FILL_BLUR) {
 		const struct il_blur_params params = blur_params(c, i, seen);
 		il_blur(bg.data, bg.stride, plane.data, plane.stride, &params, c->blur_scratch);
-	} else if (background->fill == IL_MATTE_PICTURE) {
+	} else if (background->fill == IL_FILL_PICTURE) {
 		bg = take_apart(c, &background->picture, i, &c->behind[i]);
 	}
-	if (background->fill != IL_MATTE_CONSTANT) {
+	if (background->fill != IL_FILL_COLOUR) {
 		blend.bg = bg.data;
 		blend.bg_stride = bg.stride;
 	}
@@ -340,7 +340,7 @@ enum inlay_err il_matte_chain_apply(struct il_matte_chain *c, struct inlay_frame
 	struct inlay_planes planes;
 	inlay_frame_map(frame, &planes);
 	struct inlay_rect seen = find_background(c);
-	const bool blurs = background->fill == IL_MATTE_BLUR, unchanged = blurs && !(c->params.blur > 0);
+	const bool blurs = background->fill == IL_FILL_BLUR, unchanged = blurs && !(c->params.blur > 0);
 	if (c->params.mask_only) {
 		show_mask(c, &planes);
 	} else if (seen.x1 && !unchanged) {

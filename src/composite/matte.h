@@ -62,14 +62,14 @@ enum inlay_err il_matte_chain_alpha(struct il_matte_chain *chain, const uint8_t 
 /* That alpha, of the frame's size: the chain's, until its next call. */
 const uint8_t *il_matte_chain_plane(const struct il_matte_chain *chain, ptrdiff_t *stride);
 
-enum il_matte_fill {
-	IL_MATTE_CONSTANT, /* one colour */
-	IL_MATTE_PICTURE,  /* planes of the frame's format and size */
-	IL_MATTE_BLUR,     /* the frame itself, blurred */
+enum il_fill {
+	IL_FILL_COLOUR,  /* one colour */
+	IL_FILL_PICTURE, /* planes of the frame's format and size */
+	IL_FILL_BLUR,    /* the frame itself, blurred */
 };
 
 struct il_matte_background {
-	enum il_matte_fill fill;
+	enum il_fill fill;
 	uint8_t constant[3]; /* Y, Cb, Cr or B, G, R */
 	struct inlay_planes picture;
 };

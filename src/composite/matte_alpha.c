@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "composite/colour.h"
+#include "kernel/colour.h"
 #include "composite/matte_impl.h"
 #include "kernel/blur.h"
 #include "kernel/guided.h"

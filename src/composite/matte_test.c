@@ -261,7 +261,7 @@ static double compare_golden(int number, enum inlay_pixfmt format, const float *
 	open_setting(&s);
 	make_alpha(&s, matte, frame);
 	compare_alpha(&s, number);
-	struct il_matte_background background = { .fill = g->blur > 0 ? IL_MATTE_BLUR : IL_MATTE_CONSTANT };
+	struct il_matte_background background = { .fill = g->blur > 0 ? IL_FILL_BLUR : IL_FILL_COLOUR };
 	if (format == INLAY_PIX_I420)
 		background.constant[1] = background.constant[2] = 128;
 	assert_ok(il_matte_chain_apply(s.chain, frame, &background, &err));
@@ -323,7 +323,7 @@ static struct setting numbered_setting(int i)
 
 static struct il_matte_background numbered_background(int i, const struct inlay_frame *picture)
 {
-	struct il_matte_background background = { .fill = (enum il_matte_fill)(i % 3), .constant = { 40, 90, 200 } };
+	struct il_matte_background background = { .fill = (enum il_fill)(i % 3), .constant = { 40, 90, 200 } };
 	inlay_frame_map(picture, &background.picture);
 	return background;
 }
@@ -379,7 +379,7 @@ static void empty_alpha_is_the_background(void **state)
 		struct inlay_frame *frame = make_frame(s.format, s.width, s.height);
 		struct inlay_frame *picture = make_frame(s.format, s.width, s.height);
 		struct il_matte_background background = numbered_background(i % 2, picture);
-		if (background.fill == IL_MATTE_CONSTANT)
+		if (background.fill == IL_FILL_COLOUR)
 			fill_constant(picture, background.constant);
 		flat_alpha(&s, 0, frame);
 		assert_ok(il_matte_chain_apply(s.chain, frame, &background, &err));
@@ -413,7 +413,7 @@ static void blur_is_free_of_the_subject(void **state)
 		for (int x = 0; x < s.width; x++)
 			if (alpha_at(&s, x, y) == 255)
 				planes.data[0][y * planes.stride[0] + x] = 250;
-	struct il_matte_background background = { .fill = IL_MATTE_BLUR };
+	struct il_matte_background background = { .fill = IL_FILL_BLUR };
 	assert_ok(il_matte_chain_apply(s.chain, frame, &background, &err));
 	for (int y = 0; y < s.height; y++)
 		for (int x = 0; x < s.width; x++)
@@ -560,7 +560,7 @@ static void mask_only_shows_alpha(void **state)
 		open_setting(&s);
 		float *matte = make_matte(s.mask_width, s.mask_height);
 		struct inlay_frame *frame = make_frame(s.format, s.width, s.height);
-		struct il_matte_background background = { .fill = IL_MATTE_CONSTANT };
+		struct il_matte_background background = { .fill = IL_FILL_COLOUR };
 		make_alpha(&s, matte, frame);
 		assert_ok(il_matte_chain_apply(s.chain, frame, &background, &err));
 		struct inlay_planes planes;
@@ -680,7 +680,7 @@ static void refuses_what_does_not_fit(void **state)
 	assert_ok(il_matte_chain_create(&chain, &params, &info, 8, 8, &err));
 	assert_ok(il_mask_stream_create(&stream, &params, 8, 8, &err));
 	struct inlay_frame *other = make_frame(INLAY_PIX_I420, 64, 50);
-	struct il_matte_background background = { .fill = IL_MATTE_CONSTANT };
+	struct il_matte_background background = { .fill = IL_FILL_COLOUR };
 	assert_fails(il_matte_chain_alpha(chain, il_mask_stream_mask(stream), NULL, &err), INLAY_ERR_INVALID,
 	             "no frame");
 	assert_fails(il_matte_chain_apply(chain, other, &background, &err), INLAY_ERR_INVALID,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "composite/colour.h"
+#include "kernel/colour.h"
 #include "kernel/kernel.h"
 #include "kernel/resize.h"
 
@@ -129,7 +129,7 @@ static enum inlay_err read_rect(struct il_place *place, const struct inlay_frame
 		rc = grow(&place->row, IL_CHROMA_SCRATCH(rect.x1 - rect.x0) * sizeof(uint16_t), err);
 	if (rc)
 		return rc;
-	il_i420_to_bgr(place->patch.data, info, planes, rect, place->row.data);
+	il_i420_to_bgr(place->patch.data, *stride, info, planes, rect, place->row.data);
 	*bgr = (const uint8_t *)place->patch.data + 3 * skip;
 	return INLAY_OK;
 }

@@ -5,6 +5,7 @@
 #include <libswscale/swscale.h>
 #include <libyuv.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -298,7 +299,8 @@ static unsigned tiff_orientation(const uint8_t *data, size_t size)
 	return 1;
 }
 
-static void warn_of_orientation(const uint8_t *data, size_t size, const char *path)
+/* EXIF's word on which way a JPEG is held, 1..8; 1 is upright. */
+static unsigned jpeg_orientation(const uint8_t *data, size_t size)
 {
 	unsigned orientation = 1;
 	/* Segments: 0xff, marker, length from itself on. The picture starts at 0xda. */
@@ -309,7 +311,13 @@ static void warn_of_orientation(const uint8_t *data, size_t size, const char *pa
 		if (data[at + 1] == 0xe1 && !memcmp(data + at + 4, "Exif\0", 6))
 			orientation = tiff_orientation(data + at + 10, length - 8);
 	}
-	if (orientation > 1 && orientation <= 8)
+	return orientation >= 1 && orientation <= 8 ? orientation : 1;
+}
+
+static void warn_of_orientation(const uint8_t *data, size_t size, const char *path)
+{
+	unsigned orientation = jpeg_orientation(data, size);
+	if (orientation > 1)
 		il_log_warn("%s: its EXIF orientation, %u, is ignored: the picture is taken as it is stored", path,
 		            orientation);
 }
@@ -353,5 +361,66 @@ enum inlay_err il_image_size(const char *path, int *width, int *height, struct i
 	else
 		rc = decoded_size(&bytes, path, width, height, err);
 	il_bytes_destroy(&bytes);
+	return rc;
+}
+
+bool il_image_is(const char *path)
+{
+	uint8_t head[16] = { 0 };
+	FILE *file = fopen(path, "rb");
+	if (!file)
+		return false;
+	size_t n = fread(head, 1, sizeof head, file);
+	fclose(file);
+	return recognise(head, n) != AV_CODEC_ID_NONE;
+}
+
+/* Where pixel (x, y) of the upright picture stands in the stored one: from orientation 5 on rows and columns change
+ * places, and either may count from the other end. EXIF 2.32, tag 0x0112. */
+static void stand_up(const struct inlay_frame *from, const struct inlay_frame *to, unsigned orientation)
+{
+	const struct inlay_frame_info *stored = inlay_frame_info(from), *upright = inlay_frame_info(to);
+	const bool sideways = orientation >= 5;
+	const bool mirror_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+	const bool mirror_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+	struct inlay_planes in, out;
+	inlay_frame_map(from, &in);
+	inlay_frame_map(to, &out);
+	for (int y = 0; y < upright->height; y++)
+		for (int x = 0; x < upright->width; x++) {
+			int column = sideways ? y : x, row = sideways ? x : y;
+			column = mirror_x ? stored->width - 1 - column : column;
+			row = mirror_y ? stored->height - 1 - row : row;
+			memcpy(out.data[0] + y * out.stride[0] + 3 * (ptrdiff_t)x,
+			       in.data[0] + row * in.stride[0] + 3 * (ptrdiff_t)column, 3);
+		}
+	inlay_frame_unmap(to);
+	inlay_frame_unmap(from);
+}
+
+enum inlay_err il_image_read_upright(const char *path, struct inlay_frame **out, struct inlay_error *err)
+{
+	struct inlay_frame *stored = NULL;
+	struct il_bytes bytes;
+	enum inlay_err rc = il_file_read(path, MAX_BYTES, &bytes, err);
+	if (rc)
+		return rc;
+	const unsigned orientation =
+		recognise(bytes.data, bytes.size) == AV_CODEC_ID_MJPEG ? jpeg_orientation(bytes.data, bytes.size) : 1;
+	rc = il_image_decode(bytes.data, bytes.size, path, INLAY_PIX_BGR24, &stored, err);
+	il_bytes_destroy(&bytes);
+	if (rc || orientation == 1) {
+		*out = stored;
+		return rc;
+	}
+	struct inlay_frame_info upright = *inlay_frame_info(stored);
+	if (orientation >= 5) {
+		upright.width = inlay_frame_info(stored)->height;
+		upright.height = inlay_frame_info(stored)->width;
+	}
+	rc = il_frame_create(out, &upright, err);
+	if (!rc)
+		stand_up(stored, *out, orientation);
+	inlay_frame_destroy(&stored);
 	return rc;
 }

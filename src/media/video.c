@@ -2,15 +2,13 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
-#include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
-#include <libyuv.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "media/libav.h"
+#include "media/picture.h"
 #include "media/video_index.h"
 
 #define MAX_SIDE 32768
@@ -29,8 +27,7 @@ struct il_video {
 	AVFrame *frame;
 	struct il_video_index index; /* index.pts NULL: frames are counted from the start instead */
 	struct il_frame_pool *pool;
-	struct SwsContext *sws;
-	int sws_format;
+	struct il_picture_converter converter;
 
 	int64_t next;        /* what il_video_read returns next */
 	int64_t frame_index; /* of `frame`, while have_frame */
@@ -118,11 +115,6 @@ static void tell_damage(struct il_video *video, const char *what)
 	video->damage_told = true;
 }
 
-static bool is_damaged(const AVFrame *frame)
-{
-	return frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT);
-}
-
 static enum inlay_err feed_decoder(struct il_video *video, struct inlay_error *err)
 {
 	enum inlay_err rc = video->have_packet ? INLAY_OK : read_packet(video, err);
@@ -166,7 +158,7 @@ static enum inlay_err decode(struct il_video *video, struct inlay_error *err)
 		video->frame_index = video->index.pts ? il_video_index_find(&video->index, pts) : video->decoded++;
 		if (video->frame_index < 0)
 			continue;
-		if (is_damaged(frame))
+		if (il_picture_damaged(frame))
 			tell_damage(video, "damaged picture");
 		video->have_frame = true;
 		return INLAY_OK;
@@ -210,36 +202,6 @@ static enum inlay_err go_to_key(struct il_video *video, int64_t key, struct inla
 	return INLAY_OK;
 }
 
-/* Full-range layouts that libav names on their own, or tags. Grey without a tag is full range everywhere. */
-static enum inlay_range range_of(const AVFrame *frame, const AVPixFmtDescriptor *format)
-{
-	if (frame->color_range == AVCOL_RANGE_JPEG || strstr(format->name, "yuvj"))
-		return INLAY_RANGE_FULL;
-	if (frame->color_range == AVCOL_RANGE_MPEG)
-		return INLAY_RANGE_LIMITED;
-	return format->nb_components < 3 ? INLAY_RANGE_FULL : INLAY_RANGE_UNSPECIFIED;
-}
-
-static bool is_rgb(const AVPixFmtDescriptor *format)
-{
-	return format->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL);
-}
-
-static struct inlay_colour colour_of(const AVFrame *frame)
-{
-	const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
-	struct inlay_colour colour = { .matrix = (enum inlay_matrix)frame->colorspace,
-		                       .range = range_of(frame, format),
-		                       .primaries = frame->color_primaries,
-		                       .transfer = frame->color_trc };
-	if (is_rgb(format)) {
-		/* swscale's own choice for YUV out of RGB. */
-		colour.matrix = INLAY_MATRIX_SMPTE170M;
-		colour.range = INLAY_RANGE_LIMITED;
-	}
-	return colour;
-}
-
 /* What only a decoded picture tells for sure. */
 static enum inlay_err learn_info(struct il_video *video, struct inlay_error *err)
 {
@@ -254,9 +216,10 @@ static enum inlay_err learn_info(struct il_video *video, struct inlay_error *err
 	if (fps.num <= 0 || fps.den <= 0)
 		fps = (AVRational){ 25, 1 };
 	video->info.fps = (struct inlay_rational){ fps.num, fps.den };
-	video->info.frame = (struct inlay_frame_info){
-		.format = INLAY_PIX_I420, .width = frame->width, .height = frame->height, .colour = colour_of(frame)
-	};
+	video->info.frame = (struct inlay_frame_info){ .format = INLAY_PIX_I420,
+		                                       .width = frame->width,
+		                                       .height = frame->height,
+		                                       .colour = il_picture_colour(frame) };
 	return INLAY_OK;
 }
 
@@ -329,7 +292,7 @@ void il_video_destroy(struct il_video **slot)
 	if (!video)
 		return;
 	*slot = NULL;
-	sws_freeContext(video->sws);
+	il_picture_converter_clear(&video->converter);
 	il_frame_pool_destroy(&video->pool);
 	il_video_index_destroy(&video->index);
 	av_frame_free(&video->frame);
@@ -352,50 +315,6 @@ enum inlay_err il_video_set_threads(struct il_video *video, unsigned threads, st
 	return rc ? rc : go_to_start(video, err);
 }
 
-static enum inlay_err prepare_sws(struct il_video *video, struct inlay_error *err)
-{
-	const AVFrame *frame = video->frame;
-	const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
-	if (video->sws && video->sws_format == frame->format)
-		return INLAY_OK;
-	sws_freeContext(video->sws);
-	video->sws_format = frame->format;
-	video->sws = sws_getContext(frame->width, frame->height, frame->format, frame->width, frame->height,
-	                            AV_PIX_FMT_YUV420P, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL,
-	                            NULL);
-	if (!video->sws)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: cannot convert its pixel format %s to yuv420p",
-		               video->path, format ? format->name : "unknown");
-	if (is_rgb(format))
-		return INLAY_OK;
-	/* The same matrix and range on both sides: only depth and chroma size change. */
-	const int *table = sws_getCoefficients(frame->colorspace);
-	int full = range_of(frame, format) == INLAY_RANGE_FULL;
-	sws_setColorspaceDetails(video->sws, table, full, table, full, 0, 1 << 16, 1 << 16);
-	return INLAY_OK;
-}
-
-static enum inlay_err fill(struct il_video *video, const struct inlay_frame *to, struct inlay_error *err)
-{
-	const AVFrame *from = video->frame;
-	struct inlay_planes planes;
-	inlay_frame_map(to, &planes);
-	enum inlay_err rc = INLAY_OK;
-	int stride[] = { (int)planes.stride[0], (int)planes.stride[1], (int)planes.stride[2], 0 };
-	if (from->format == AV_PIX_FMT_YUV420P || from->format == AV_PIX_FMT_YUVJ420P) {
-		I420Copy(from->data[0], from->linesize[0], from->data[1], from->linesize[1], from->data[2],
-		         from->linesize[2], planes.data[0], stride[0], planes.data[1], stride[1], planes.data[2],
-		         stride[2], from->width, from->height);
-	} else {
-		rc = prepare_sws(video, err);
-		if (!rc)
-			sws_scale(video->sws, (const uint8_t *const *)from->data, from->linesize, 0, from->height,
-			          planes.data, stride);
-	}
-	inlay_frame_unmap(to);
-	return rc;
-}
-
 /* Gives video->frame out as frame number video->next. */
 static enum inlay_err deliver(struct il_video *video, struct inlay_frame **out, struct inlay_error *err)
 {
@@ -408,7 +327,7 @@ static enum inlay_err deliver(struct il_video *video, struct inlay_frame **out, 
 	enum inlay_err rc = il_frame_pool_take(video->pool, &frame, err);
 	if (rc)
 		return rc;
-	rc = fill(video, frame, err);
+	rc = il_picture_convert(&video->converter, video->frame, frame, video->path, err);
 	if (rc) {
 		inlay_frame_destroy(&frame);
 		return rc;
@@ -416,7 +335,7 @@ static enum inlay_err deliver(struct il_video *video, struct inlay_frame **out, 
 	il_frame_set_pts(frame, video->next);
 	video->next++;
 	video->have_frame = false;
-	video->damaged = video->skipped || is_damaged(video->frame);
+	video->damaged = video->skipped || il_picture_damaged(video->frame);
 	video->skipped = false;
 	*out = frame;
 	return INLAY_OK;

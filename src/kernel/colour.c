@@ -1,6 +1,7 @@
-#include "composite/colour.h"
+#include "kernel/colour.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Share of red and of blue in luma. */
 struct luma_shares {
@@ -70,8 +71,8 @@ static void mix_rows(uint16_t *out, const uint8_t *near, const uint8_t *far, int
 		to[last] = to[last - 1];
 }
 
-void il_i420_to_bgr(uint8_t *bgr, const struct inlay_frame_info *info, const struct inlay_planes *planes,
-                    struct inlay_rect rect, uint16_t *scratch)
+void il_i420_to_bgr(uint8_t *bgr, ptrdiff_t bgr_stride, const struct inlay_frame_info *info,
+                    const struct inlay_planes *planes, struct inlay_rect rect, uint16_t *scratch)
 {
 	const struct il_kernels *kernels = il_kernels_get();
 	struct il_yuv_to_bgr from;
@@ -90,6 +91,34 @@ void il_i420_to_bgr(uint8_t *bgr, const struct inlay_frame_info *info, const str
 		}
 		kernels->yuv_to_bgr(bgr, planes->data[0] + y * planes->stride[0] + rect.x0, rows[0] + 1, rows[1] + 1,
 		                    &from, width);
-		bgr += 3 * (ptrdiff_t)width;
+		bgr += bgr_stride;
+	}
+}
+
+/* A row with its last pixel twice, so that chroma has a pair everywhere. */
+static const uint8_t *even_row(const uint8_t *row, int width, uint8_t *scratch)
+{
+	if (width % 2 == 0)
+		return row;
+	memcpy(scratch, row, 3 * (size_t)width);
+	memcpy(scratch + 3 * (size_t)width, row + 3 * (size_t)(width - 1), 3);
+	return scratch;
+}
+
+void il_bgr_to_i420(const struct inlay_frame_info *info, const struct inlay_planes *planes, const uint8_t *bgr,
+                    ptrdiff_t stride, uint8_t *scratch)
+{
+	const struct il_kernels *kernels = il_kernels_get();
+	const int width = info->width, height = info->height;
+	struct il_bgr_to_yuv to;
+	il_bgr_to_yuv_weights(info->colour, &to);
+	for (int y = 0; y < height; y++)
+		kernels->bgr_to_luma(planes->data[0] + y * planes->stride[0], bgr + y * stride, &to, width);
+	for (int y = 0; y < (height + 1) / 2; y++) {
+		const uint8_t *upper = bgr + 2 * y * stride, *lower = 2 * y + 1 < height ? upper + stride : upper;
+		kernels->bgr_to_chroma(planes->data[1] + y * planes->stride[1], planes->data[2] + y * planes->stride[2],
+		                       even_row(upper, width, scratch),
+		                       even_row(lower, width, scratch + IL_BGR_SCRATCH(width) / 2), &to,
+		                       (width + 1) / 2);
 	}
 }
