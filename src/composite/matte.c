@@ -30,21 +30,10 @@ enum inlay_err il_matte_take_plane(struct il_matte_chain *c, struct il_matte_pla
 	return plane->data ? INLAY_OK : INLAY_ERR_MEMORY;
 }
 
-/* Component i of a frame: luma, or one of chroma; B, G, R are all of the frame's size. */
-static bool is_chroma(const struct il_matte_chain *c, int i)
-{
-	return i > 0 && c->info.format != INLAY_PIX_BGR24;
-}
-
-static int shrunk(const struct il_matte_chain *c, int i, int size)
-{
-	return is_chroma(c, i) ? (size + 1) / 2 : size;
-}
-
 /* Does the format hold component i among others? */
 static bool interleaved(const struct il_matte_chain *c, int i)
 {
-	return c->info.format == INLAY_PIX_BGR24 || (c->info.format == INLAY_PIX_NV12 && i > 0);
+	return il_matte_is_bgr(c) || (c->info.format == INLAY_PIX_NV12 && i > 0);
 }
 
 static enum inlay_err take_planes(struct il_matte_chain *c, struct inlay_error *err)
@@ -52,7 +41,7 @@ static enum inlay_err take_planes(struct il_matte_chain *c, struct inlay_error *
 	const int width = c->info.width, height = c->info.height;
 	enum inlay_err rc = INLAY_OK;
 	for (int i = 0; i < 3 && !rc; i++) {
-		int w = shrunk(c, i, width), h = shrunk(c, i, height);
+		int w = il_matte_shrunk(c, i, width), h = il_matte_shrunk(c, i, height);
 		rc = il_matte_take_plane(c, &c->behind[i], w, h, err);
 		if (!rc && interleaved(c, i))
 			rc = il_matte_take_plane(c, &c->split[i], w, h, err);
@@ -66,6 +55,8 @@ static enum inlay_err take_planes(struct il_matte_chain *c, struct inlay_error *
 	c->classes = il_matte_take(c, (size_t)c->tiles_across * (size_t)c->tiles_down, err);
 	size_t plain = il_blur_scratch(width, height), masked = il_masked_blur_scratch(width, height);
 	if (c->classes)
+		c->differences = il_matte_take(c, 3 * (size_t)c->mask_width * sizeof *c->differences, err);
+	if (c->differences)
 		c->blur_scratch = il_matte_take(c, plain > masked ? plain : masked, err);
 	return c->blur_scratch ? INLAY_OK : INLAY_ERR_MEMORY;
 }
@@ -73,8 +64,9 @@ static enum inlay_err take_planes(struct il_matte_chain *c, struct inlay_error *
 static enum inlay_err check_sizes(const struct inlay_frame_info *info, int mask_width, int mask_height,
                                   struct inlay_error *err)
 {
-	if (info->format != INLAY_PIX_I420 && info->format != INLAY_PIX_NV12 && info->format != INLAY_PIX_BGR24)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "matte of a %s frame: expected I420, NV12 or BGR24",
+	if (info->format == INLAY_PIX_NONE || info->format == INLAY_PIX_GRAY8 || !il_plane_count(info->format))
+		return il_fail(err, INLAY_ERR_UNSUPPORTED,
+		               "matte of a %s frame: expected i420, nv12, yuva420p, bgr24 or bgr24a8",
 		               il_pixfmt_name(info->format));
 	if (info->width < 1 || info->height < 1 || info->width > IL_MATTE_MAX_SIZE || info->height > IL_MATTE_MAX_SIZE)
 		return il_fail(err, INLAY_ERR_INVALID, "matte of a frame of %dx%d: expected 1..%d each way",
@@ -129,7 +121,7 @@ enum inlay_err il_matte_check_frame(const struct il_matte_chain *c, const struct
                                     struct inlay_error *err)
 {
 	if (!frame)
-		return il_fail(err, INLAY_ERR_INVALID, "matte: no frame to guide by");
+		return il_fail(err, INLAY_ERR_INVALID, "matte: no frame");
 	const struct inlay_frame_info *info = inlay_frame_info(frame);
 	if (info->format != c->info.format || info->width != c->info.width || info->height != c->info.height)
 		return il_fail(err, INLAY_ERR_INVALID, "matte of a %s frame of %dx%d: expected %s of %dx%d",
@@ -163,37 +155,37 @@ static void join_rows(uint8_t *to, ptrdiff_t stride, const struct il_matte_plane
 	}
 }
 
-/* Where component i begins, and how far its samples are from each other. */
-static uint8_t *component(const struct il_matte_chain *c, const struct inlay_planes *planes, int i, ptrdiff_t *stride,
-                          int *step)
+struct il_matte_component il_matte_component(const struct il_matte_chain *c, const struct inlay_planes *planes, int i)
 {
-	bool nv12 = c->info.format == INLAY_PIX_NV12;
-	int plane = c->info.format == INLAY_PIX_BGR24 ? 0 : nv12 && i > 0 ? 1 : i;
-	*step = c->info.format == INLAY_PIX_BGR24 ? 3 : nv12 && i > 0 ? 2 : 1;
-	*stride = planes->stride[plane];
-	return planes->data[plane] + (plane == i ? 0 : nv12 ? i - 1 : i);
+	const bool bgr = il_matte_is_bgr(c), pair = c->info.format == INLAY_PIX_NV12 && i > 0;
+	int plane = bgr ? 0 : pair ? 1 : i;
+	return (struct il_matte_component){ planes->data[plane] + (bgr    ? i
+		                                                   : pair ? i - 1
+		                                                          : 0),
+		                            planes->stride[plane],
+		                            bgr    ? 3
+		                            : pair ? 2
+		                                   : 1 };
 }
 
 /* Component i as a plane: the picture's own, or a copy in `copy`. */
 static struct il_matte_plane take_apart(const struct il_matte_chain *c, const struct inlay_planes *planes, int i,
                                         const struct il_matte_plane *copy)
 {
-	ptrdiff_t stride;
-	int step;
-	uint8_t *from = component(c, planes, i, &stride, &step);
-	if (step == 1)
-		return (struct il_matte_plane){ from, stride };
-	split_rows(copy, from, stride, step, shrunk(c, i, c->info.width), shrunk(c, i, c->info.height));
+	struct il_matte_component from = il_matte_component(c, planes, i);
+	if (from.step == 1)
+		return (struct il_matte_plane){ from.data, from.stride };
+	split_rows(copy, from.data, from.stride, from.step, il_matte_shrunk(c, i, c->info.width),
+	           il_matte_shrunk(c, i, c->info.height));
 	return *copy;
 }
 
 static void put_back(const struct il_matte_chain *c, const struct inlay_planes *planes, int i)
 {
-	ptrdiff_t stride;
-	int step;
-	uint8_t *to = component(c, planes, i, &stride, &step);
-	if (step > 1)
-		join_rows(to, stride, &c->split[i], step, shrunk(c, i, c->info.width), shrunk(c, i, c->info.height));
+	struct il_matte_component to = il_matte_component(c, planes, i);
+	if (to.step > 1)
+		join_rows(to.data, to.stride, &c->split[i], to.step, il_matte_shrunk(c, i, c->info.width),
+		          il_matte_shrunk(c, i, c->info.height));
 }
 
 /* --- background ----------------------------------------------------------------------------------------------------
@@ -238,14 +230,14 @@ static struct inlay_rect find_background(const struct il_matte_chain *c)
 
 static struct il_blur_params blur_params(const struct il_matte_chain *c, int i, struct inlay_rect seen)
 {
-	int x = is_chroma(c, i) ? seen.x0 / 2 : seen.x0, y = is_chroma(c, i) ? seen.y0 / 2 : seen.y0;
+	int x = il_matte_is_chroma(c, i) ? seen.x0 / 2 : seen.x0, y = il_matte_is_chroma(c, i) ? seen.y0 / 2 : seen.y0;
 	return (struct il_blur_params){
-		.width = shrunk(c, i, c->info.width),
-		.height = shrunk(c, i, c->info.height),
-		.area = { x, y, shrunk(c, i, seen.x1) - x, shrunk(c, i, seen.y1) - y },
-		.sigma = (float)(is_chroma(c, i) ? c->params.blur / 2 : c->params.blur),
+		.width = il_matte_shrunk(c, i, c->info.width),
+		.height = il_matte_shrunk(c, i, c->info.height),
+		.area = { x, y, il_matte_shrunk(c, i, seen.x1) - x, il_matte_shrunk(c, i, seen.y1) - y },
+		.sigma = (float)(il_matte_is_chroma(c, i) ? c->params.blur / 2 : c->params.blur),
 		.fast = !c->params.exact,
-		.coarse = is_chroma(c, i),
+		.coarse = il_matte_is_chroma(c, i),
 	};
 }
 
@@ -255,16 +247,16 @@ static struct il_blur_params blur_params(const struct il_matte_chain *c, int i, 
 /* Component i, in place; the background is still to come. */
 static struct il_blend blend_of(const struct il_matte_chain *c, struct il_matte_plane plane, int i)
 {
-	const struct il_matte_plane *alpha = is_chroma(c, i) ? &c->chroma_alpha : &c->alpha;
+	const struct il_matte_plane *alpha = il_matte_is_chroma(c, i) ? &c->chroma_alpha : &c->alpha;
 	return (struct il_blend){ .out = plane.data,
 		                  .out_stride = plane.stride,
 		                  .fg = plane.data,
 		                  .fg_stride = plane.stride,
 		                  .alpha = alpha->data,
 		                  .alpha_stride = alpha->stride,
-		                  .width = shrunk(c, i, c->info.width),
-		                  .height = shrunk(c, i, c->info.height),
-		                  .chroma = is_chroma(c, i),
+		                  .width = il_matte_shrunk(c, i, c->info.width),
+		                  .height = il_matte_shrunk(c, i, c->info.height),
+		                  .chroma = il_matte_is_chroma(c, i),
 		                  .classes = c->classes };
 }
 
@@ -277,7 +269,7 @@ static void blend_masked_blur(struct il_matte_chain *c, struct il_matte_plane pl
 	struct il_masked_blur blur;
 	il_masked_blur_begin(&blur, plane.data, plane.stride, blend.alpha, blend.alpha_stride, &params,
 	                     c->blur_scratch);
-	const int step = is_chroma(c, i) ? IL_TILE_HEIGHT / 2 : IL_TILE_HEIGHT;
+	const int step = il_matte_is_chroma(c, i) ? IL_TILE_HEIGHT / 2 : IL_TILE_HEIGHT;
 	const int end = area->y + area->height;
 	const struct il_matte_plane *behind = &c->behind[i]; /* its first rows serve all */
 	for (int y = area->y; y < end; y += step) {
@@ -315,19 +307,50 @@ static void blend_component(struct il_matte_chain *c, struct il_matte_plane plan
 
 static void show_mask(struct il_matte_chain *c, const struct inlay_planes *planes)
 {
-	const bool bgr = c->info.format == INLAY_PIX_BGR24, full = bgr || c->info.colour.range == INLAY_RANGE_FULL;
+	const bool full = il_matte_is_bgr(c) || c->info.colour.range == INLAY_RANGE_FULL;
 	uint8_t table[256];
 	for (int v = 0; v < 256; v++)
 		table[v] = (uint8_t)(full ? v : 16 + (v * 219 + 127) / 255);
 	for (int i = 0; i < 3; i++) {
-		ptrdiff_t stride;
-		int step, width = shrunk(c, i, c->info.width), height = shrunk(c, i, c->info.height);
-		uint8_t *to = component(c, planes, i, &stride, &step);
-		for (int y = 0; y < height; y++, to += stride) {
+		int width = il_matte_shrunk(c, i, c->info.width), height = il_matte_shrunk(c, i, c->info.height);
+		struct il_matte_component to = il_matte_component(c, planes, i);
+		for (int y = 0; y < height; y++, to.data += to.stride) {
 			const uint8_t *alpha = c->alpha.data + y * c->alpha.stride;
 			for (int x = 0; x < width; x++)
-				to[x * step] = is_chroma(c, i) ? 128 : table[alpha[x]];
+				to.data[x * to.step] = il_matte_is_chroma(c, i) ? 128 : table[alpha[x]];
 		}
+	}
+}
+
+static void blend(struct il_matte_chain *c, const struct inlay_planes *planes,
+                  const struct il_matte_background *background)
+{
+	struct inlay_rect seen = find_background(c);
+	const bool blurs = background->fill == IL_FILL_BLUR;
+	if (!seen.x1 || (blurs && !(c->params.blur > 0)))
+		return;
+	for (int i = 0; i < 3; i++) {
+		struct il_matte_plane plane = take_apart(c, planes, i, &c->split[i]);
+		if (blurs && c->params.halo_free)
+			blend_masked_blur(c, plane, i, seen);
+		else
+			blend_component(c, plane, i, background, seen);
+		put_back(c, planes, i);
+	}
+}
+
+/* The frame's alpha plane: the chain's, or opaque. */
+static void write_alpha(const struct il_matte_chain *c, const struct inlay_planes *planes, bool opaque)
+{
+	const int plane = il_matte_alpha_plane(c);
+	if (plane < 0)
+		return;
+	for (int y = 0; y < c->info.height; y++) {
+		uint8_t *to = planes->data[plane] + y * planes->stride[plane];
+		if (opaque)
+			memset(to, 255, (size_t)c->info.width);
+		else
+			memcpy(to, c->alpha.data + y * c->alpha.stride, (size_t)c->info.width);
 	}
 }
 
@@ -337,22 +360,18 @@ enum inlay_err il_matte_chain_apply(struct il_matte_chain *c, struct inlay_frame
 	enum inlay_err rc = il_matte_check_frame(c, frame, err);
 	if (rc)
 		return rc;
+	if (!background && il_matte_alpha_plane(c) < 0)
+		return il_fail(err, INLAY_ERR_INVALID,
+		               "matte of a %s frame without a background: expected a format with alpha (yuva420p or "
+		               "bgr24a8)",
+		               il_pixfmt_name(c->info.format));
 	struct inlay_planes planes;
 	inlay_frame_map(frame, &planes);
-	struct inlay_rect seen = find_background(c);
-	const bool blurs = background->fill == IL_FILL_BLUR, unchanged = blurs && !(c->params.blur > 0);
-	if (c->params.mask_only) {
+	if (c->params.mask_only)
 		show_mask(c, &planes);
-	} else if (seen.x1 && !unchanged) {
-		for (int i = 0; i < 3; i++) {
-			struct il_matte_plane plane = take_apart(c, &planes, i, &c->split[i]);
-			if (blurs && c->params.halo_free)
-				blend_masked_blur(c, plane, i, seen);
-			else
-				blend_component(c, plane, i, background, seen);
-			put_back(c, &planes, i);
-		}
-	}
+	else if (background)
+		blend(c, &planes, background);
+	write_alpha(c, &planes, background || c->params.mask_only);
 	inlay_frame_unmap(frame);
 	return INLAY_OK;
 }

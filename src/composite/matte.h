@@ -48,7 +48,7 @@ const uint8_t *il_mask_stream_mask(const struct il_mask_stream *stream);
 /* The alpha of a frame and scratch memory. One thread at a time; any number of chains may share a stream's masks. */
 struct il_matte_chain;
 
-/* Frames as `info` says: I420, NV12 or BGR24, 1..32767 each way. All memory is allocated here. */
+/* Frames as `info` says: I420, NV12, YUVA420P, BGR24 or BGR24A8, 1..32767 each way. All memory is allocated here. */
 enum inlay_err il_matte_chain_create(struct il_matte_chain **chain, const struct inlay_matte_look *params,
                                      const struct inlay_frame_info *info, int mask_width, int mask_height,
                                      struct inlay_error *err);
@@ -75,8 +75,36 @@ struct il_matte_background {
 };
 
 /* Puts the frame over the background, in place; the caller is the frame's only holder. Where alpha is 255 throughout a
- * tile of 64 x 16 pixels, not a byte is touched. Allocates nothing. */
+ * tile of 64 x 16 pixels, not a byte of colour is touched. Allocates nothing.
+ *
+ * A frame with an alpha plane leaves opaque. Or without a background (NULL) it keeps its colours and gets the chain's
+ * alpha; frames of other formats are INLAY_ERR_INVALID then. */
 enum inlay_err il_matte_chain_apply(struct il_matte_chain *chain, struct inlay_frame *frame,
                                     const struct il_matte_background *background, struct inlay_error *err);
+
+/* --- the subject's own colours ------------------------------------------------------------------------------------ */
+
+/* Where the subject is half transparent, a frame's colours are mixed with those of the old background. These take that
+ * share out, in place, before il_matte_chain_apply: only where 0 < alpha < 255 (chroma: the mean alpha of its pixels),
+ * with the alpha of the chain's last call. The caller is the frame's only holder. They allocate nothing. */
+
+/* What a network says about it. Both pictures have the size of the chain's masks, width x height. */
+struct il_clean_foreground {
+	const uint8_t *bgr;     /* the picture that the network saw: rows of 3 * width bytes */
+	const float *planes[3]; /* B, G, R of the subject alone, 0..1; what is outside, or NaN, is clipped */
+	ptrdiff_t step;         /* pixel i of plane c is planes[c][i * step]; i counts row by row */
+	int width, height;
+};
+
+/* Frame += subject - seen, the difference scaled up linearly (centres on centres) and converted with the frame's
+ * matrix. The frame's own detail stays, however small the network's pictures are. */
+enum inlay_err il_matte_chain_clean(struct il_matte_chain *chain, struct inlay_frame *frame,
+                                    const struct il_clean_foreground *fg, struct inlay_error *err);
+
+/* Frame = plate + (frame - plate) * 255 / alpha, where `plate` (planes of the frame's format and size; its alpha is not
+ * read) is the scene without the subject. The factor ends at 8, from alpha 32 down: put over a background, the noise of
+ * frame and plate is never stronger than it was, and what is less than an eighth subject fades into the plate. */
+enum inlay_err il_matte_chain_unmix(struct il_matte_chain *chain, struct inlay_frame *frame,
+                                    const struct inlay_planes *plate, struct inlay_error *err);
 
 #endif

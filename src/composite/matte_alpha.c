@@ -68,7 +68,7 @@ static enum inlay_err take_guide(struct il_matte_chain *c, struct inlay_error *e
 	enum inlay_err rc = INLAY_OK;
 	if (c->params.upsample != INLAY_MATTE_GUIDED)
 		return rc;
-	if (c->level > 0 || c->info.format == INLAY_PIX_BGR24)
+	if (c->level > 0 || il_matte_is_bgr(c))
 		rc = il_matte_take_plane(c, &c->guide, c->info.width, c->info.height, err);
 	if (!rc && c->level > 0)
 		rc = il_matte_take_plane(c, &c->half, (c->info.width + 1) / 2, (c->info.height + 1) / 2, err);
@@ -100,7 +100,7 @@ enum inlay_err il_matte_alpha_prepare(struct il_matte_chain *c, struct inlay_err
 
 static struct il_matte_plane luma_of(struct il_matte_chain *c, const struct inlay_planes *planes)
 {
-	if (c->info.format != INLAY_PIX_BGR24)
+	if (!il_matte_is_bgr(c))
 		return (struct il_matte_plane){ planes->data[0], planes->stride[0] };
 	struct il_bgr_to_yuv to;
 	il_bgr_to_yuv_weights(c->info.colour, &to);
@@ -200,7 +200,7 @@ static void feather(struct il_matte_chain *c)
 static void finish(struct il_matte_chain *c)
 {
 	const int width = c->info.width, height = c->info.height;
-	const bool halves = c->info.format != INLAY_PIX_BGR24;
+	const bool halves = !il_matte_is_bgr(c);
 	for (int y = 0, tiles = 0; y < height; y += BAND, tiles += BAND / IL_TILE_HEIGHT * c->tiles_across) {
 		int rows = height - y < BAND ? height - y : BAND;
 		uint8_t *alpha = c->alpha.data + y * c->alpha.stride;

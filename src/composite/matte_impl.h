@@ -1,4 +1,4 @@
-/* What matte.c, matte_alpha.c and matte_stream.c share. */
+/* What the files of the matte chain share. */
 #ifndef IL_COMPOSITE_MATTE_IMPL_H
 #define IL_COMPOSITE_MATTE_IMPL_H
 
@@ -43,10 +43,43 @@ struct il_matte_chain {
 	int tiles_across, tiles_down;
 	struct il_matte_plane behind[3]; /* background, by component */
 	struct il_matte_plane split[3];  /* components of formats that interleave them */
+	float *differences;              /* three rows of mask_width, for matte_foreground.c */
 
 	void *blocks[24]; /* all memory there is */
 	int block_count;
 };
+
+/* Components 0, 1, 2 of a frame are Y, Cb, Cr or B, G, R. */
+static inline bool il_matte_is_bgr(const struct il_matte_chain *c)
+{
+	return c->info.format == INLAY_PIX_BGR24 || c->info.format == INLAY_PIX_BGR24A8;
+}
+
+/* Has component i half the frame's size? */
+static inline bool il_matte_is_chroma(const struct il_matte_chain *c, int i)
+{
+	return i > 0 && !il_matte_is_bgr(c);
+}
+
+static inline int il_matte_shrunk(const struct il_matte_chain *c, int i, int size)
+{
+	return il_matte_is_chroma(c, i) ? (size + 1) / 2 : size;
+}
+
+/* The plane that alpha has in the frame's format, or -1. */
+static inline int il_matte_alpha_plane(const struct il_matte_chain *c)
+{
+	return c->info.format == INLAY_PIX_YUVA420P ? 3 : c->info.format == INLAY_PIX_BGR24A8 ? 1 : -1;
+}
+
+/* Where component i begins, and how far its samples are from each other. */
+struct il_matte_component {
+	uint8_t *data;
+	ptrdiff_t stride;
+	int step;
+};
+struct il_matte_component il_matte_component(const struct il_matte_chain *chain, const struct inlay_planes *planes,
+                                             int i);
 
 /* Memory that goes with the chain; zeroes. NULL with the error set where there is none. */
 void *il_matte_take(struct il_matte_chain *chain, size_t size, struct inlay_error *err);

@@ -56,14 +56,27 @@ int __wrap_posix_memalign(void **memory, size_t align, size_t size)
 /* --- frames and mattes ---------------------------------------------------------------------------------------------
  */
 
-static const enum inlay_pixfmt formats[] = { INLAY_PIX_I420, INLAY_PIX_NV12, INLAY_PIX_BGR24 };
+static const enum inlay_pixfmt formats[] = { INLAY_PIX_I420, INLAY_PIX_NV12, INLAY_PIX_BGR24, INLAY_PIX_YUVA420P,
+	                                     INLAY_PIX_BGR24A8 };
+#define FORMATS (int)(sizeof formats / sizeof *formats)
+
+static bool is_bgr(enum inlay_pixfmt format)
+{
+	return format == INLAY_PIX_BGR24 || format == INLAY_PIX_BGR24A8;
+}
+
+/* Or -1. */
+static int alpha_plane(enum inlay_pixfmt format)
+{
+	return format == INLAY_PIX_YUVA420P ? 3 : format == INLAY_PIX_BGR24A8 ? 1 : -1;
+}
 
 static struct inlay_frame_info info_of(enum inlay_pixfmt format, int width, int height)
 {
 	return (struct inlay_frame_info){ format, width, height, { INLAY_MATRIX_BT709, INLAY_RANGE_LIMITED, 2, 2 } };
 }
 
-/* Noise with some structure below; the space between rows too. */
+/* Noise with some structure below; the space between rows too. Opaque. */
 static struct inlay_frame *make_frame(enum inlay_pixfmt format, int width, int height)
 {
 	struct inlay_error err;
@@ -77,7 +90,10 @@ static struct inlay_frame *make_frame(enum inlay_pixfmt format, int width, int h
 		int rows;
 		il_plane_size(&info, i, &row_bytes, &rows);
 		for (ptrdiff_t k = 0; k < planes.stride[i] * rows; k++)
-			planes.data[i][k] = (uint8_t)(128 + 60 * sin((double)k * 0.013) + (int)(test_random() >> 26));
+			planes.data[i][k] =
+				i == alpha_plane(format)
+					? 255
+					: (uint8_t)(128 + 60 * sin((double)k * 0.013) + (int)(test_random() >> 26));
 	}
 	return frame;
 }
@@ -306,7 +322,8 @@ static const int sizes[][2] = { { 1, 1 },   { 1, 40 },   { 40, 1 },   { 2, 2 }, 
 /* Every preset, format and size, with all steps in turn. */
 static struct setting numbered_setting(int i)
 {
-	int size = i % SIZES, preset = i / SIZES % INLAY_MATTE_PRESETS, format = i / SIZES / INLAY_MATTE_PRESETS % 3;
+	int size = i % SIZES, preset = i / SIZES % INLAY_MATTE_PRESETS,
+	    format = i / SIZES / INLAY_MATTE_PRESETS % FORMATS;
 	struct setting s =
 		preset_setting((enum inlay_matte_preset)preset, formats[format], sizes[size][0], sizes[size][1]);
 	s.params.expand = i % 11 - 5;
@@ -319,7 +336,7 @@ static struct setting numbered_setting(int i)
 	s.mask_height = 1 + i * 5 % 50;
 	return s;
 }
-#define SETTINGS (SIZES * INLAY_MATTE_PRESETS * 3)
+#define SETTINGS (SIZES * INLAY_MATTE_PRESETS * FORMATS)
 
 static struct il_matte_background numbered_background(int i, const struct inlay_frame *picture)
 {
@@ -361,10 +378,11 @@ static void fill_constant(struct inlay_frame *frame, const uint8_t colour[3])
 		il_plane_size(info, i, &row_bytes, &rows);
 		for (int y = 0; y < rows; y++)
 			for (size_t x = 0; x < row_bytes; x++) {
-				int c = info->format == INLAY_PIX_BGR24 ? (int)(x % 3) : i;
+				int c = is_bgr(info->format) ? (int)(x % 3) : i;
 				if (info->format == INLAY_PIX_NV12 && i == 1)
 					c = 1 + (int)(x % 2);
-				planes.data[i][y * planes.stride[i] + (ptrdiff_t)x] = colour[c];
+				planes.data[i][y * planes.stride[i] + (ptrdiff_t)x] =
+					i == alpha_plane(info->format) ? 255 : colour[c];
 			}
 	}
 }
@@ -554,7 +572,7 @@ static void mask_only_shows_alpha(void **state)
 {
 	(void)state;
 	struct inlay_error err;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < FORMATS; i++) {
 		struct setting s = preset_setting(INLAY_MATTE_FAST, formats[i], 191, 97);
 		s.params.mask_only = true;
 		open_setting(&s);
@@ -569,7 +587,7 @@ static void mask_only_shows_alpha(void **state)
 			for (int x = 0; x < s.width; x++) {
 				int a = alpha_at(&s, x, y);
 				const uint8_t *row = planes.data[0] + y * planes.stride[0];
-				if (s.format == INLAY_PIX_BGR24)
+				if (is_bgr(s.format))
 					assert_true(row[3 * x] == a && row[3 * x + 1] == a && row[3 * x + 2] == a);
 				else
 					assert_int_equal(row[x], lrint(16 + a * 219 / 255.0));
@@ -577,6 +595,41 @@ static void mask_only_shows_alpha(void **state)
 		free(matte);
 		close_setting(&s);
 		inlay_frame_destroy(&frame);
+	}
+}
+
+/* Without a background the frame keeps its colours. */
+static void alpha_goes_into_the_frame(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	for (int i = 0; i < SETTINGS; i++) {
+		struct setting s = numbered_setting(i);
+		int plane = alpha_plane(s.format);
+		float *matte = make_matte(s.mask_width, s.mask_height);
+		struct inlay_frame *frame = make_frame(s.format, s.width, s.height), *before = copy_of(frame);
+		struct inlay_planes planes, old;
+		inlay_frame_map(frame, &planes);
+		inlay_frame_map(before, &old);
+		open_setting(&s);
+		make_alpha(&s, matte, frame);
+		if (plane < 0) {
+			assert_fails(il_matte_chain_apply(s.chain, frame, NULL, &err), INLAY_ERR_INVALID,
+			             "expected a format with alpha");
+		} else {
+			assert_ok(il_matte_chain_apply(s.chain, frame, NULL, &err));
+			for (int y = 0; y < s.height; y++)
+				for (int x = 0; x < s.width; x++) {
+					assert_int_equal(planes.data[plane][y * planes.stride[plane] + x],
+					                 alpha_at(&s, x, y));
+					old.data[plane][y * old.stride[plane] + x] = alpha_at(&s, x, y);
+				}
+		}
+		assert_true(equal_frames(frame, before));
+		close_setting(&s);
+		free(matte);
+		inlay_frame_destroy(&frame);
+		inlay_frame_destroy(&before);
 	}
 }
 
@@ -670,7 +723,7 @@ static void refuses_what_does_not_fit(void **state)
 	struct il_mask_stream *stream;
 	struct inlay_frame_info info = info_of(INLAY_PIX_I420, 64, 48), grey = info_of(INLAY_PIX_GRAY8, 64, 48);
 	inlay_matte_look_init(&params, INLAY_MATTE_BEST);
-	assert_fails(il_matte_chain_create(&chain, &params, &grey, 8, 8, &err), INLAY_ERR_UNSUPPORTED, "expected I420");
+	assert_fails(il_matte_chain_create(&chain, &params, &grey, 8, 8, &err), INLAY_ERR_UNSUPPORTED, "expected i420");
 	assert_fails(il_matte_chain_create(&chain, &params, &info, 0, 8, &err), INLAY_ERR_INVALID, "masks of 0x8");
 	assert_fails(il_mask_stream_create(&stream, &params, 8, 40000, &err), INLAY_ERR_INVALID, "masks of 8x40000");
 	params.feather = NAN;
@@ -706,6 +759,7 @@ int main(void)
 		cmocka_unit_test(small_work_is_close),
 		cmocka_unit_test(temporal_smoothing_is_of_the_stream),
 		cmocka_unit_test(mask_only_shows_alpha),
+		cmocka_unit_test(alpha_goes_into_the_frame),
 		cmocka_unit_test(repeats_itself_without_memory),
 		cmocka_unit_test(nv12_equals_i420),
 		cmocka_unit_test(refuses_what_does_not_fit),
