@@ -90,7 +90,8 @@ enum inlay_err il_matte_chain_apply(struct il_matte_chain *chain, struct inlay_f
 
 /* What a network says about it. Both pictures have the size of the chain's masks, width x height. */
 struct il_clean_foreground {
-	const uint8_t *bgr;     /* the picture that the network saw: rows of 3 * width bytes */
+	const uint8_t *bgr;     /* the picture that the network saw */
+	ptrdiff_t bgr_stride;   /* bytes from row to row */
 	const float *planes[3]; /* B, G, R of the subject alone, 0..1; what is outside, or NaN, is clipped */
 	ptrdiff_t step;         /* pixel i of plane c is planes[c][i * step]; i counts row by row */
 	int width, height;

@@ -95,7 +95,7 @@ static const float *difference_row(struct clean *w, int i, int y)
 	w->in_rows[y % 2] = y;
 	const struct il_clean_foreground *fg = w->fg;
 	const float *weights = w->weights[i];
-	const uint8_t *seen = fg->bgr + (ptrdiff_t)y * fg->width * 3;
+	const uint8_t *seen = fg->bgr + y * fg->bgr_stride;
 	for (int x = 0; x < fg->width; x++) {
 		ptrdiff_t at = ((ptrdiff_t)y * fg->width + x) * fg->step;
 		float sum = 0.0f;

@@ -143,9 +143,11 @@ static void make_pictures(struct pictures *p, const struct scene *s, bool planar
 	p->subject = malloc(3 * (size_t)n * sizeof *p->subject);
 	assert_non_null(p->seen);
 	assert_non_null(p->subject);
-	p->fg = (struct il_clean_foreground){
-		.bgr = p->seen, .step = planar ? 1 : 3, .width = s->mask_width, .height = s->mask_height
-	};
+	p->fg = (struct il_clean_foreground){ .bgr = p->seen,
+		                              .bgr_stride = 3 * s->mask_width,
+		                              .step = planar ? 1 : 3,
+		                              .width = s->mask_width,
+		                              .height = s->mask_height };
 	for (int c = 0; c < 3; c++)
 		p->fg.planes[c] = p->subject + (planar ? c * n : c);
 	for (int i = 0; i < 3 * n; i++) {
