@@ -16,7 +16,7 @@ static enum inlay_err start(struct il_audio *audio, const char *path, int rate, 
 	if (rate <= 0)
 		return il_fail(err, INLAY_ERR_INVALID, "%s: asked for %d samples a second, expected more than 0", path,
 		               rate);
-	enum inlay_err rc = il_sound_source_open(&audio->source, path, err);
+	enum inlay_err rc = il_sound_source_open(&audio->source, path, -1, err);
 	if (rc)
 		return rc;
 	const AVFrame *first = il_sound_source_first(audio->source);

@@ -17,6 +17,9 @@ enum inlay_err il_audio_copy_start(struct il_audio_track *t, struct inlay_error 
 	if (rc)
 		return rc;
 	const AVStream *in = il_sound_source_stream(t->source);
+	rc = il_audio_track_add(t, err);
+	if (rc)
+		return rc;
 	AVCodecParameters *par = t->out->codecpar;
 	if (avcodec_parameters_copy(par, in->codecpar) < 0)
 		return il_fail_memory(err);

@@ -30,29 +30,6 @@ static bool is_customary(const char *muxer, enum AVCodecID id)
 	}
 }
 
-/* A muxer's list promises more than its start keeps, so it is started for a trial. */
-static bool muxer_takes(const AVOutputFormat *muxer, const AVStream *in)
-{
-	AVFormatContext *trial = NULL;
-	AVStream *stream = NULL;
-	bool takes = false;
-	if (avformat_query_codec(muxer, in->codecpar->codec_id, FF_COMPLIANCE_NORMAL) == 1 &&
-	    avformat_alloc_output_context2(&trial, muxer, NULL, NULL) >= 0 && avio_open_dyn_buf(&trial->pb) >= 0)
-		stream = avformat_new_stream(trial, NULL);
-	if (stream && avcodec_parameters_copy(stream->codecpar, in->codecpar) >= 0) {
-		stream->codecpar->codec_tag = 0;
-		stream->time_base = in->time_base;
-		takes = avformat_write_header(trial, NULL) >= 0;
-	}
-	if (trial && trial->pb) {
-		uint8_t *bytes;
-		avio_close_dyn_buf(trial->pb, &bytes);
-		av_free(bytes);
-	}
-	avformat_free_context(trial);
-	return takes;
-}
-
 /* Matroska takes a block's time to include the encoder delay that its track names. Before FFmpeg 6 libav names the
  * delay of Opus and forgets to add it, then moves all streams so that no time is below 0: pictures come 7 ms late. */
 static int missing_lead(const struct il_audio_track *t)
@@ -63,19 +40,19 @@ static int missing_lead(const struct il_audio_track *t)
 	return forgets ? t->out->codecpar->initial_padding : 0;
 }
 
-static enum inlay_err start(struct il_audio_track *t, const char *path, const char *encoder, struct inlay_error *err)
+static enum inlay_err start(struct il_audio_track *t, const char *path, int stream, const char *encoder,
+                            struct inlay_error *err)
 {
-	enum inlay_err rc = il_sound_source_open(&t->source, path, err);
+	enum inlay_err rc = il_sound_source_open(&t->source, path, stream, err);
 	if (rc)
 		return rc;
-	t->out = avformat_new_stream(t->mux, NULL);
 	t->packet = av_packet_alloc();
-	if (!t->out || !t->packet)
+	if (!t->packet)
 		return il_fail_memory(err);
 	const AVStream *in = il_sound_source_stream(t->source);
 	enum AVCodecID id = in->codecpar->codec_id;
 	const AVOutputFormat *muxer = t->mux->oformat;
-	bool copies = is_customary(muxer->name, id) && muxer_takes(muxer, in);
+	bool copies = is_customary(muxer->name, id) && il_libav_muxer_takes(muxer, in);
 	/* A track of bare samples has no times, so gaps must be filled: its "encoder" copies frames. */
 	const AVCodec *codec =
 		copies ? is_pcm(id) ? avcodec_find_encoder(id) : NULL : avcodec_find_encoder_by_name(encoder);
@@ -88,7 +65,7 @@ static enum inlay_err start(struct il_audio_track *t, const char *path, const ch
 	return rc;
 }
 
-enum inlay_err il_audio_track_open(struct il_audio_track **out, AVFormatContext *mux, const char *path,
+enum inlay_err il_audio_track_open(struct il_audio_track **out, AVFormatContext *mux, const char *path, int stream,
                                    const char *encoder, double limit_s, struct inlay_error *err)
 {
 	*out = NULL;
@@ -98,7 +75,7 @@ enum inlay_err il_audio_track_open(struct il_audio_track **out, AVFormatContext 
 	t->mux = mux;
 	t->limit_s = limit_s > 0 ? limit_s : HUGE_VAL;
 	t->last_dts = AV_NOPTS_VALUE;
-	enum inlay_err rc = start(t, path, encoder, err);
+	enum inlay_err rc = start(t, path, stream, encoder, err);
 	if (rc)
 		il_audio_track_destroy(&t);
 	*out = t;
@@ -117,6 +94,33 @@ void il_audio_track_destroy(struct il_audio_track **slot)
 	free(t);
 }
 
+enum inlay_err il_audio_track_add(struct il_audio_track *t, struct inlay_error *err)
+{
+	t->out = avformat_new_stream(t->mux, NULL);
+	return t->out ? INLAY_OK : il_fail_memory(err);
+}
+
+void il_audio_track_move(struct il_audio_track *t, double by_s)
+{
+	t->start_s += by_s;
+	t->limit_s -= by_s;
+}
+
+double il_audio_track_source_start_s(const struct il_audio_track *t)
+{
+	return il_sound_source_start_s(t->source);
+}
+
+AVStream *il_audio_track_stream(const struct il_audio_track *t)
+{
+	return t->out;
+}
+
+bool il_audio_track_ended(const struct il_audio_track *t)
+{
+	return t->ended;
+}
+
 /* Two packets of the same time, as broken files have, would make the muxer refuse the second. */
 enum inlay_err il_audio_track_write(struct il_audio_track *t, AVRational from, struct inlay_error *err)
 {
@@ -124,6 +128,7 @@ enum inlay_err il_audio_track_write(struct il_audio_track *t, AVRational from, s
 	packet->stream_index = t->out->index;
 	packet->pos = -1;
 	packet->pts += av_rescale_q(t->lead_samples, (AVRational){ 1, t->out->codecpar->sample_rate }, from);
+	packet->pts += llrint(t->start_s / av_q2d(from));
 	packet->dts = packet->pts;
 	av_packet_rescale_ts(packet, from, t->out->time_base);
 	if (t->last_dts != AV_NOPTS_VALUE && packet->dts <= t->last_dts)
@@ -135,6 +140,7 @@ enum inlay_err il_audio_track_write(struct il_audio_track *t, AVRational from, s
 
 enum inlay_err il_audio_track_feed(struct il_audio_track *t, double until_s, struct inlay_error *err)
 {
+	until_s -= t->start_s;
 	return t->transcode ? il_audio_transcode_until(t, until_s, err) : il_audio_copy_until(t, until_s, err);
 }
 

@@ -11,7 +11,8 @@ struct il_audio_track {
 	struct il_sound_source *source;
 	AVFormatContext *mux;
 	AVStream *out;
-	double limit_s; /* HUGE_VAL: none */
+	double start_s; /* of time 0, in `mux` */
+	double limit_s; /* of the sound's own time; HUGE_VAL: none */
 	char text[96];
 
 	AVPacket *packet;
@@ -23,10 +24,13 @@ struct il_audio_track {
 	struct il_audio_transcode *transcode; /* NULL: copying */
 };
 
+/* Adds track->out to the muxer. Nothing may fail after it but for lack of memory. */
+enum inlay_err il_audio_track_add(struct il_audio_track *track, struct inlay_error *err);
+
 /* track->packet, in the timebase `from`, goes to the muxer. */
 enum inlay_err il_audio_track_write(struct il_audio_track *track, AVRational from, struct inlay_error *err);
 
-/* Each sets up track->out and track->text, and writes the packets that start at or before `until_s`. */
+/* Each adds track->out and sets track->text, and writes the packets that start at or before `until_s`. */
 enum inlay_err il_audio_copy_start(struct il_audio_track *track, struct inlay_error *err);
 enum inlay_err il_audio_copy_until(struct il_audio_track *track, double until_s, struct inlay_error *err);
 

@@ -62,14 +62,21 @@ static enum inlay_err start_encoder(struct il_audio_track *t, const AVCodec *cod
 	if (t->mux->oformat->flags & AVFMT_GLOBALHEADER)
 		e->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
 	int ret = avcodec_open2(e, codec, NULL);
-	if (ret >= 0)
-		ret = avcodec_parameters_from_context(t->out->codecpar, e);
 	if (ret < 0)
 		return il_fail_av(err, ret, "%s: cannot start the %s encoder for %d channels at %d Hz",
 		                  il_sound_source_path(t->source), codec->name, e->ch_layout.nb_channels,
 		                  e->sample_rate);
-	t->out->time_base = e->time_base;
 	return INLAY_OK;
+}
+
+static enum inlay_err add_stream(struct il_audio_track *t, struct inlay_error *err)
+{
+	const AVCodecContext *e = t->transcode->encoder;
+	enum inlay_err rc = il_audio_track_add(t, err);
+	if (rc)
+		return rc;
+	t->out->time_base = e->time_base;
+	return avcodec_parameters_from_context(t->out->codecpar, e) < 0 ? il_fail_memory(err) : INLAY_OK;
 }
 
 static enum inlay_err create_chunk(struct il_audio_transcode *x, struct inlay_error *err)
@@ -99,6 +106,8 @@ enum inlay_err il_audio_transcode_start(struct il_audio_track *t, const AVCodec 
 		rc = il_sound_reader_create(&x->reader, t->source, &form, err);
 	if (!rc)
 		rc = create_chunk(x, err);
+	if (!rc)
+		rc = add_stream(t, err);
 	if (codec->id == id)
 		snprintf(t->text, sizeof t->text, "copied (%s)", avcodec_get_name(id));
 	else

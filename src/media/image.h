@@ -31,9 +31,9 @@ enum inlay_err il_image_read_upright(const char *path, struct inlay_frame **fram
 /* Width and height, from the header alone for JPEG and PNG. Warns of an EXIF orientation. */
 enum inlay_err il_image_size(const char *path, int *width, int *height, struct inlay_error *err);
 
-/* Encodes I420, BGR24 or GRAY8. extension: "jpg", "jpeg" or "png". quality 1..100 for JPEG; I420 goes in as planes,
- * converted to full-range BT.601 (JFIF) first when tagged otherwise. The bytes are the caller's. One encoder is used
- * by one thread and keeps its buffers from picture to picture. */
+/* Encodes I420, BGR24 or GRAY8, and as png YUVA420P and BGR24A8. extension: "jpg", "jpeg" or "png". quality 1..100 for
+ * JPEG; I420 goes in as planes, converted to full-range BT.601 (JFIF) first when tagged otherwise. The bytes are the
+ * caller's. One encoder is used by one thread and keeps its buffers from picture to picture. */
 struct il_image_encoder;
 enum inlay_err il_image_encoder_create(struct il_image_encoder **encoder, const char *extension, int quality,
                                        struct inlay_error *err);

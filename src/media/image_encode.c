@@ -1,6 +1,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/opt.h>
 #include <libyuv.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,10 +96,17 @@ static enum inlay_err reserve_recoloured(struct il_image_encoder *encoder, const
 	return il_frame_create(&encoder->recoloured, info, err);
 }
 
+static bool has_alpha(enum inlay_pixfmt format)
+{
+	return format == INLAY_PIX_YUVA420P || format == INLAY_PIX_BGR24A8;
+}
+
+/* To RGB, or to RGBA whose alpha is still to come. libyuv names the bytes of a word, from the last to the first. */
 static void full_range_to_rgb(const struct inlay_planes *from, const struct inlay_frame_info *info, AVFrame *to)
 {
-	J420ToRAW(from->data[0], (int)from->stride[0], from->data[1], (int)from->stride[1], from->data[2],
-	          (int)from->stride[2], to->data[0], to->linesize[0], info->width, info->height);
+	(to->format == AV_PIX_FMT_RGBA ? J420ToABGR : J420ToRAW)(
+		from->data[0], (int)from->stride[0], from->data[1], (int)from->stride[1], from->data[2],
+		(int)from->stride[2], to->data[0], to->linesize[0], info->width, info->height);
 }
 
 /* libyuv's own matrices for limited range fall short in saturated blue, so I420 goes by way of full range. */
@@ -109,7 +117,9 @@ static enum inlay_err i420_to_rgb(struct il_image_encoder *encoder, const struct
 		full_range_to_rgb(from, info, encoder->picture);
 		return INLAY_OK;
 	}
-	enum inlay_err rc = reserve_recoloured(encoder, info, err);
+	struct inlay_frame_info i420 = *info;
+	i420.format = INLAY_PIX_I420;
+	enum inlay_err rc = reserve_recoloured(encoder, &i420, err);
 	if (rc)
 		return rc;
 	struct il_recolour to_jpeg;
@@ -134,18 +144,29 @@ static enum inlay_err fill_picture(struct il_image_encoder *encoder, const struc
 		CopyPlane(from.data[0], (int)from.stride[0], to->data[0], to->linesize[0], info->width, info->height);
 	else if (info->format == INLAY_PIX_BGR24)
 		RAWToRGB24(from.data[0], (int)from.stride[0], to->data[0], to->linesize[0], info->width, info->height);
+	else if (info->format == INLAY_PIX_BGR24A8) /* red and blue change places */
+		RAWToARGB(from.data[0], (int)from.stride[0], to->data[0], to->linesize[0], info->width, info->height);
 	else
 		rc = i420_to_rgb(encoder, &from, info, err);
+	if (has_alpha(info->format)) {
+		int plane = il_plane_count(info->format) - 1;
+		ARGBCopyYToAlpha(from.data[plane], (int)from.stride[plane], to->data[0], to->linesize[0], info->width,
+		                 info->height);
+	}
 	inlay_frame_unmap(frame);
 	return rc;
+}
+
+static enum AVPixelFormat png_format(enum inlay_pixfmt format)
+{
+	return format == INLAY_PIX_GRAY8 ? AV_PIX_FMT_GRAY8 : has_alpha(format) ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
 }
 
 static enum inlay_err encode_png(struct il_image_encoder *encoder, const struct inlay_frame *frame,
                                  struct inlay_error *err)
 {
 	const struct inlay_frame_info *info = inlay_frame_info(frame);
-	int ret = prepare_png(encoder, info->width, info->height,
-	                      info->format == INLAY_PIX_GRAY8 ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_RGB24);
+	int ret = prepare_png(encoder, info->width, info->height, png_format(info->format));
 	if (ret >= 0)
 		ret = av_frame_make_writable(encoder->picture);
 	if (ret >= 0) {
@@ -167,9 +188,11 @@ enum inlay_err il_image_encode(struct il_image_encoder *encoder, const struct in
                                size_t *size, struct inlay_error *err)
 {
 	const struct inlay_frame_info *info = inlay_frame_info(frame);
-	if (info->format != INLAY_PIX_I420 && info->format != INLAY_PIX_BGR24 && info->format != INLAY_PIX_GRAY8)
-		return il_fail(err, INLAY_ERR_INVALID, "cannot encode a picture in %s, expected i420, bgr24 or gray8",
-		               il_pixfmt_name(info->format));
+	bool opaque =
+		info->format == INLAY_PIX_I420 || info->format == INLAY_PIX_BGR24 || info->format == INLAY_PIX_GRAY8;
+	if (!opaque && (encoder->jpeg || !has_alpha(info->format)))
+		return il_fail(err, INLAY_ERR_INVALID, "cannot encode a picture in %s, expected i420, bgr24 or gray8%s",
+		               il_pixfmt_name(info->format), encoder->jpeg ? "; png holds alpha too" : "");
 	if (encoder->jpeg)
 		return il_jpeg_encode(encoder->jpeg, frame, data, size, err);
 	enum inlay_err rc = encode_png(encoder, frame, err);

@@ -1,6 +1,7 @@
 #include "media/libav.h"
 
 #include <errno.h>
+#include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/error.h>
 #include <libavutil/log.h>
@@ -130,6 +131,28 @@ enum inlay_err il_libav_open(AVFormatContext **out, const char *path, const char
 	}
 	*out = format;
 	return INLAY_OK;
+}
+
+int il_libav_muxer_takes(const AVOutputFormat *muxer, const AVStream *in)
+{
+	AVFormatContext *trial = NULL;
+	AVStream *stream = NULL;
+	int takes = 0;
+	if (avformat_query_codec(muxer, in->codecpar->codec_id, FF_COMPLIANCE_NORMAL) == 1 &&
+	    avformat_alloc_output_context2(&trial, muxer, NULL, NULL) >= 0 && avio_open_dyn_buf(&trial->pb) >= 0)
+		stream = avformat_new_stream(trial, NULL);
+	if (stream && avcodec_parameters_copy(stream->codecpar, in->codecpar) >= 0) {
+		stream->codecpar->codec_tag = 0;
+		stream->time_base = in->time_base;
+		takes = avformat_write_header(trial, NULL) >= 0;
+	}
+	if (trial && trial->pb) {
+		uint8_t *bytes;
+		avio_close_dyn_buf(trial->pb, &bytes);
+		av_free(bytes);
+	}
+	avformat_free_context(trial);
+	return takes;
 }
 
 const char *il_libav_version(void)

@@ -22,4 +22,9 @@ struct AVFormatContext;
 enum inlay_err il_libav_open(struct AVFormatContext **format, const char *path, const char *kind,
                              struct inlay_error *err);
 
+/* Can `muxer` hold a copy of this stream? Its list promises more than its start keeps, so it is started for a trial. */
+struct AVOutputFormat;
+struct AVStream;
+int il_libav_muxer_takes(const struct AVOutputFormat *muxer, const struct AVStream *stream);
+
 #endif

@@ -1,5 +1,6 @@
 #include "media/sink_impl.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 
 /* In order of preference. */
 static const struct il_sink_type *const types[] = {
-	&il_sink_container, &il_sink_pictures, &il_sink_stream, &il_sink_digest, &il_sink_null,
+	&il_sink_container, &il_sink_pictures, &il_sink_stream, &il_sink_digest, &il_sink_v4l2, &il_sink_null,
 };
 
 #define N_TYPES (sizeof types / sizeof *types)
@@ -81,6 +82,12 @@ static enum inlay_err list_formats(struct inlay_error *err, const char *subject,
 	return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s \"%s\" is none of:%s", subject, word, list);
 }
 
+static bool is_camera(const char *path)
+{
+	static const char folder[] = "/dev/video";
+	return !strncmp(path, folder, strlen(folder)) && isdigit((unsigned char)path[strlen(folder)]);
+}
+
 static enum inlay_err choose_format(const struct il_sink_params *params, struct choice *choice, struct inlay_error *err)
 {
 	if (params->format)
@@ -89,7 +96,7 @@ static enum inlay_err choose_format(const struct il_sink_params *params, struct 
 	if (il_sink_is_stdout(params->path))
 		return il_fail(err, INLAY_ERR_INVALID,
 		               "an output without a file name needs its format named (--format), such as y4m");
-	const char *extension = il_path_extension(params->path);
+	const char *extension = is_camera(params->path) ? "v4l2" : il_path_extension(params->path);
 	if (find_format(extension, choice))
 		return INLAY_OK;
 	if (!*extension)
@@ -101,15 +108,54 @@ static enum inlay_err choose_format(const struct il_sink_params *params, struct 
 static enum inlay_err check_params(const struct il_sink_params *params, struct inlay_error *err)
 {
 	const struct inlay_frame_info *f = &params->frame;
-	if (f->format != INLAY_PIX_I420 || f->width <= 0 || f->height <= 0)
-		return il_fail(err, INLAY_ERR_INVALID, "an output takes i420 frames, asked for %s of %dx%d",
-		               il_pixfmt_name(f->format), f->width, f->height);
-	if (params->fps.num <= 0 || params->fps.den <= 0)
+	if (f->width <= 0 || f->height <= 0)
+		return il_fail(err, INLAY_ERR_INVALID, "frames of %dx%d, expected at least 1x1", f->width, f->height);
+	if (params->timebase.num < 0 || (params->timebase.num > 0 && params->timebase.den <= 0))
+		return il_fail(err, INLAY_ERR_INVALID, "timebase %d/%d, expected one above 0, or none",
+		               params->timebase.num, params->timebase.den);
+	if (params->audio_path && params->streams_path)
+		return il_fail(err, INLAY_ERR_INVALID, "sound of %s and the streams of %s, expected one of the two",
+		               params->audio_path, params->streams_path);
+	if (!params->single && (params->fps.num <= 0 || params->fps.den <= 0))
 		return il_fail(err, INLAY_ERR_INVALID, "frame rate %d/%d, expected one above 0", params->fps.num,
 		               params->fps.den);
 	if (params->quality < 0 || params->quality > 100)
 		return il_fail(err, INLAY_ERR_INVALID, "quality %d, expected 1..100", params->quality);
 	return INLAY_OK;
+}
+
+/* Who takes what beside I420, which all take. */
+static enum inlay_err check_pixels(enum inlay_pixfmt pixels, const char *format, struct inlay_error *err)
+{
+	static const struct {
+		enum inlay_pixfmt pixels;
+		const char *formats;
+	} takers[] = {
+		{ INLAY_PIX_I420, NULL },
+		{ INLAY_PIX_YUVA420P, "webm, mov, mkv, png, md5, null" },
+		{ INLAY_PIX_BGR24, "png, jpg, md5, null" },
+		{ INLAY_PIX_BGR24A8, "png, md5, null" },
+	};
+	size_t n = strlen(format);
+	for (size_t i = 0; i < sizeof takers / sizeof *takers; i++) {
+		if (takers[i].pixels != pixels)
+			continue;
+		const char *found = takers[i].formats ? strstr(takers[i].formats, format) : format;
+		if (found && (!found[n] || found[n] == ','))
+			return INLAY_OK;
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s holds no %s frames; these do: %s", format,
+		               pixels == INLAY_PIX_BGR24 ? "bgr24" : "alpha plane in its", takers[i].formats);
+	}
+	return il_fail(err, INLAY_ERR_INVALID, "no output takes %s frames; expected i420, bgr24 or one with alpha",
+	               il_pixfmt_name(pixels));
+}
+
+static void note_left_out(const struct il_sink_params *params, const struct choice *choice)
+{
+	const char *path = params->streams_path ? params->streams_path : params->audio_path;
+	if (path && choice->type != &il_sink_container)
+		il_log_info("%s holds pictures only: the sound%s of %s %s left out", choice->format,
+		            params->streams_path ? " and subtitles" : "", path, params->streams_path ? "are" : "is");
 }
 
 enum inlay_err il_sink_open(struct il_sink **out, const struct il_sink_params *params, struct inlay_error *err)
@@ -119,10 +165,16 @@ enum inlay_err il_sink_open(struct il_sink **out, const struct il_sink_params *p
 	enum inlay_err rc = check_params(params, err);
 	if (!rc)
 		rc = choose_format(params, &choice, err);
+	if (!rc)
+		rc = check_pixels(params->frame.format, choice.format, err);
+	if (!rc && params->single && choice.type != &il_sink_pictures)
+		rc = il_fail(err, INLAY_ERR_INVALID, "%s holds more than one picture, expected jpg or png",
+		             choice.format);
 	if (rc)
 		return rc;
-	if (params->audio_path && choice.type != &il_sink_container)
-		il_log_info("%s holds no sound: %s is left out", choice.format, params->audio_path);
+	if (params->single)
+		choice.type = &il_sink_picture;
+	note_left_out(params, &choice);
 	struct il_sink *sink = calloc(1, sizeof *sink);
 	if (!sink)
 		return il_fail_memory(err);

@@ -11,11 +11,11 @@ struct il_sink_params {
 	const char *path;   /* "-" and "/dev/stdout" are standard output; NULL is that too for md5, and fits null */
 	const char *format; /* mp4 mov mkv webm | jpg png (a picture a frame, PATH holds %d) | y4m mjpeg rawvideo |
 	                       md5 | v4l2 (the default for /dev/videoN) | null; NULL: by the extension of PATH */
-	/* Of every frame written: I420, and with an alpha plane YUVA420P (webm as VP9, mov as ProRes 4444 or with codec
-	 * qtrle as QuickTime RLE, png) are taken by all that hold video; BGR24 and BGR24A8 by png, BGR24 by jpg.
-	 * Colours beside an alpha are not multiplied by it. */
+	/* Of every frame written. I420 is taken by all; YUVA420P by webm (as VP9), mov (as ProRes 4444, or with codec
+	 * qtrle as QuickTime RLE), mkv (as FFV1, or with codec libvpx-vp9) and png; BGR24 by png and jpg, BGR24A8 by
+	 * png; and all of these by md5 and null. Colours beside an alpha are not multiplied by it. */
 	struct inlay_frame_info frame;
-	struct inlay_rational fps;
+	struct inlay_rational fps; /* where frames have times: their average; not looked at for a single picture */
 	/* Where set, a frame is shown at its pts in units of this, counted from the first frame's, and pts rise
 	 * strictly. {0}: frame k is shown at k / fps. Containers keep times; the others take frames as they come. */
 	struct inlay_rational timebase;
@@ -27,19 +27,24 @@ struct il_sink_params {
 	bool (*cancelled)(void *ctx);
 	void *cancel_ctx;
 
-	const char *codec;  /* libav encoder name, NULL: libx264, libvpx-vp9 for webm */
-	const char *preset; /* NULL: veryfast (x264, x265), realtime speed 6 (vp9) */
-	int crf;            /* < 0: 20, 32 for vp9; the encoder's own default for others */
+	/* libav encoder name, NULL: libx264, libvpx-vp9 for webm, and for alpha as above. Where NVIDIA's (*_nvenc) does
+	 * not start, libx264, libx265 or libsvtav1 runs, with a warning and without `preset`. */
+	const char *codec;
+	const char *preset; /* NULL: veryfast (x264, x265), p4 (nvenc), realtime speed 6 (vp9) */
+	int crf;            /* < 0: 20, 32 for vp9, 30 for av1_nvenc; the encoder's own default for others */
 	int quality;        /* JPEG 1..100, 0: 90 */
 	unsigned threads;   /* of the encoder, 0: its own choice */
 
 	const char *audio_path; /* NULL: no sound track. mp4 mov mkv webm; others leave it out and log so */
 	/* NULL, or the file that the frames come from, instead of audio_path: all its sound and subtitle streams,
 	 * chapters and tags go along, on its own timeline against the first frame's. Copied where the container takes
-	 * them as they are, sound is encoded elsewhere, and what fits in no way is left out and logged. */
+	 * them as they are; sound and written subtitles are encoded elsewhere, and what fits in no way is left out and
+	 * logged. Where sound starts before the first frame, so does the output, and the frames come that much later.
+	 * Sound and subtitles go on after the last frame. What is broken or cut off in them is no error. */
 	const char *streams_path;
-	double audio_limit_s;        /* > 0: sound ends there */
-	const char *const *metadata; /* NULL, or key, value, ..., NULL pairs for the container */
+	double audio_limit_s; /* > 0: sound ends there, from the start of the output */
+	/* NULL, or key, value, ..., NULL pairs for the container; they win over those of streams_path. */
+	const char *const *metadata;
 };
 
 /* One thread at a time. */

@@ -1,4 +1,4 @@
-/* "index md5" a frame, of the I420 bytes without padding: what two runs are compared by. */
+/* "index md5" a frame, of its planes' bytes without padding: what two runs are compared by. */
 #include "media/sink_impl.h"
 
 #include <inttypes.h>
@@ -42,13 +42,14 @@ static enum inlay_err digest_open(void **self, const char *format, const struct 
 static enum inlay_err digest_write(void *self, struct inlay_frame *frame, struct inlay_error *err)
 {
 	struct digest *d = self;
+	const struct inlay_frame_info *info = inlay_frame_info(frame);
 	struct inlay_planes planes;
 	av_md5_init(d->md5);
 	inlay_frame_map(frame, &planes);
-	for (int i = 0; i < il_plane_count(INLAY_PIX_I420); i++) {
+	for (int i = 0; i < il_plane_count(info->format); i++) {
 		size_t row_bytes;
 		int rows;
-		il_plane_size(inlay_frame_info(frame), i, &row_bytes, &rows);
+		il_plane_size(info, i, &row_bytes, &rows);
 		for (int y = 0; y < rows; y++)
 			av_md5_update(d->md5, planes.data[i] + y * planes.stride[i], row_bytes);
 	}

@@ -19,8 +19,10 @@ struct il_sink_type {
 
 extern const struct il_sink_type il_sink_container; /* mp4 mov mkv webm */
 extern const struct il_sink_type il_sink_pictures;  /* jpg png */
+extern const struct il_sink_type il_sink_picture;   /* one of them */
 extern const struct il_sink_type il_sink_stream;    /* y4m mjpeg rawvideo */
 extern const struct il_sink_type il_sink_digest;    /* md5 */
+extern const struct il_sink_type il_sink_v4l2;      /* v4l2 */
 extern const struct il_sink_type il_sink_null;      /* null */
 
 bool il_sink_is_stdout(const char *path);

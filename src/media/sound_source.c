@@ -17,6 +17,7 @@
 
 struct il_sound_source {
 	char *path;
+	int wanted; /* stream, -1: the best */
 	AVFormatContext *format;
 	AVStream *stream;
 	AVCodecContext *decoder;
@@ -47,7 +48,9 @@ static enum inlay_err open_file(struct il_sound_source *s, struct inlay_error *e
 	enum inlay_err rc = il_libav_open(&s->format, s->path, "sound", err);
 	if (rc)
 		return rc;
-	int best = av_find_best_stream(s->format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
+	int best = av_find_best_stream(s->format, AVMEDIA_TYPE_AUDIO, s->wanted, -1, NULL, 0);
+	if (best < 0 && s->wanted >= 0)
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: stream %d is no sound", s->path, s->wanted);
 	if (best < 0)
 		return il_fail(err, INLAY_ERR_FORMAT, "%s: holds no audio stream", s->path);
 	for (unsigned i = 0; i < s->format->nb_streams; i++)
@@ -275,13 +278,14 @@ static enum inlay_err decode_first(struct il_sound_source *s, struct inlay_error
 	return INLAY_OK;
 }
 
-enum inlay_err il_sound_source_open(struct il_sound_source **out, const char *path, struct inlay_error *err)
+enum inlay_err il_sound_source_open(struct il_sound_source **out, const char *path, int stream, struct inlay_error *err)
 {
 	struct il_sound_source *s = calloc(1, sizeof *s);
 	*out = NULL;
 	if (!s)
 		return il_fail_memory(err);
 	s->path = strdup(path);
+	s->wanted = stream;
 	s->packet = av_packet_alloc();
 	s->frame = av_frame_alloc();
 	s->silence = av_frame_alloc();
@@ -323,6 +327,11 @@ const char *il_sound_source_path(const struct il_sound_source *s)
 const AVStream *il_sound_source_stream(const struct il_sound_source *s)
 {
 	return s->stream;
+}
+
+double il_sound_source_start_s(const struct il_sound_source *s)
+{
+	return seconds(s, s->origin);
 }
 
 double il_sound_source_duration_s(const struct il_sound_source *s)

@@ -15,13 +15,16 @@
 /* One thread at a time. */
 struct il_sound_source;
 
-/* Opens the best audio stream of `path` and decodes its first frame. No audio stream, or none that decodes, is
- * INLAY_ERR_FORMAT. */
-enum inlay_err il_sound_source_open(struct il_sound_source **source, const char *path, struct inlay_error *err);
+/* Opens an audio stream of `path`, the best one for -1, and decodes its first frame. No such stream, or none that
+ * decodes, is INLAY_ERR_FORMAT. */
+enum inlay_err il_sound_source_open(struct il_sound_source **source, const char *path, int stream,
+                                    struct inlay_error *err);
 void il_sound_source_destroy(struct il_sound_source **source);
 
 const char *il_sound_source_path(const struct il_sound_source *source);
 const AVStream *il_sound_source_stream(const struct il_sound_source *source);
+/* When the file itself shows time 0. */
+double il_sound_source_start_s(const struct il_sound_source *source);
 double il_sound_source_duration_s(const struct il_sound_source *source); /* the container's word; 0: unknown */
 /* Rate, format and channels; valid until the first call of the two below. */
 const AVFrame *il_sound_source_first(const struct il_sound_source *source);
