@@ -113,8 +113,8 @@ static void webm_is_vp9_with_alpha(void **state)
 		for (int k = 0; k < 10; k++) {
 			const uint8_t *p = got.data + (size_t)k * frame_size;
 			for (int j = 0; j < PIXELS; j++) {
-				check_near("luma", p[j], pixel(k, 0, j % WIDTH, j / WIDTH), 10);
-				check_near("alpha", p[PIXELS * 3 / 2 + j], alpha_at(k, j % WIDTH, j / WIDTH), 10);
+				check_near("luma", p[j], pixel(k, 0, j % WIDTH, j / WIDTH), 6);
+				check_near("alpha", p[PIXELS * 3 / 2 + j], alpha_at(k, j % WIDTH, j / WIDTH), 4);
 			}
 		}
 		il_bytes_destroy(&got);
