@@ -14,7 +14,7 @@ enum { EXIT_USAGE = 2 };
 
 /* A subcommand: argv[0] is its full name ("inlay lipsync"). Returns the exit status. */
 typedef int command_fn(int argc, char **argv);
-command_fn cmd_lipsync, cmd_avatar, cmd_features, cmd_model, cmd_bench;
+command_fn cmd_lipsync, cmd_avatar, cmd_features, cmd_model, cmd_models, cmd_bench;
 
 /* Options that every command takes, as an argp child; input is struct common. */
 struct common {
@@ -52,6 +52,7 @@ extern const char *const progress_words[];
 struct progress {
 	enum progress_mode mode;
 	bool live;
+	bool bytes; /* are counted, and not frames; set after progress_begin */
 	int64_t begun_ns, shown_ns;
 };
 void progress_begin(struct progress *p, enum progress_mode mode);

@@ -33,11 +33,15 @@ void progress_show(struct progress *p, int64_t done, int64_t expected)
 	double elapsed = (double)(now - p->begun_ns) / 1e9;
 	double fps = elapsed > 0 ? (double)done / elapsed : 0;
 	char line[160], eta[32] = "?";
-	if (expected > 0 && fps > 0) {
+	int percent = (int)(done < expected ? done * 100 / expected : 100);
+	if (expected > 0 && fps > 0)
 		format_time(eta, sizeof eta, (double)(expected > done ? expected - done : 0) / fps);
-		snprintf(line, sizeof line, "%3d%%  %lld/%lld frames  %.1f fps  ETA %s",
-		         (int)(done < expected ? done * 100 / expected : 100), (long long)done, (long long)expected,
-		         fps, eta);
+	if (p->bytes) {
+		snprintf(line, sizeof line, "%3d%%  %.1f/%.1f MB  %.1f MB/s  ETA %s", percent, (double)done / 1e6,
+		         (double)expected / 1e6, fps / 1e6, eta);
+	} else if (expected > 0 && fps > 0) {
+		snprintf(line, sizeof line, "%3d%%  %lld/%lld frames  %.1f fps  ETA %s", percent, (long long)done,
+		         (long long)expected, fps, eta);
 	} else {
 		snprintf(line, sizeof line, "%lld frames  %.1f fps", (long long)done, fps);
 	}

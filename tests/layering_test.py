@@ -8,7 +8,7 @@ import re
 import sys
 
 # A folder includes itself and folders before it. Tests that stand beside a source may also include tests/test.h.
-ORDER = ["base", "frame", "kernel", "media", "speech", "infer", "avatar", "composite", "pipeline", "job"]
+ORDER = ["base", "frame", "kernel", "media", "speech", "infer", "catalogue", "avatar", "composite", "pipeline", "job"]
 
 # The only users of each heavy dependency, by header.
 OWNERS = {
@@ -18,6 +18,7 @@ OWNERS = {
     r"fftw3\.h": {"src/speech"},
     r"libyuv": {"src/media"},
     r"lz4": {"src/avatar"},
+    r"curl/|nettle/": {"src/catalogue"},
     r"immintrin\.h|arm_neon\.h": {"src/kernel"},
     r"glib|gst/": set(),
 }
