@@ -10,11 +10,11 @@
 #include "inlay/frame.h"
 #include "inlay/lipsync.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, EXIT_PARTIAL = 3 };
 
 /* A subcommand: argv[0] is its full name ("inlay lipsync"). Returns the exit status. */
 typedef int command_fn(int argc, char **argv);
-command_fn cmd_lipsync, cmd_avatar, cmd_features, cmd_model, cmd_models, cmd_bench;
+command_fn cmd_lipsync, cmd_matte, cmd_avatar, cmd_features, cmd_model, cmd_models, cmd_bench;
 
 /* Options that every command takes, as an argp child; input is struct common. */
 struct common {
@@ -28,6 +28,8 @@ void parse_options(const struct argp *argp, int argc, char **argv, void *input);
 /* Option values; a wrong one ends the program through argp_error with the option's name and what was expected. */
 int64_t parse_integer(const struct argp_state *state, const char *option, const char *text, int64_t min, int64_t max);
 struct inlay_rational parse_rate(const struct argp_state *state, const char *option, const char *text);
+/* 0..63, as the jobs want it. */
+int parse_crf(const struct argp_state *state, const char *text);
 /* Index of `text` in the NULL-terminated `words`. */
 int parse_word(const struct argp_state *state, const char *option, const char *text, const char *const *words);
 

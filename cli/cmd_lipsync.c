@@ -89,12 +89,6 @@ struct arguments {
 static const char *const order_words[] = { "bounce", "loop", "hold", "cut", NULL };
 static const char *const interp_words[] = { "linear", "cubic", NULL };
 
-static int parse_crf(const struct argp_state *state, const char *text)
-{
-	int crf = (int)parse_integer(state, "crf", text, 0, 63);
-	return crf ? crf : INLAY_CRF_LOSSLESS;
-}
-
 static void check_complete(const struct argp_state *state, const struct arguments *a)
 {
 	const struct inlay_lipsync_params *p = &a->params;

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/npy.h"
+#include "catalogue/catalogue.h"
 #include "cli.h"
 #include "frame/frame.h"
 #include "infer/matte_net.h"
@@ -35,6 +36,7 @@ static const struct argp_option options[] = {
 struct arguments {
 	struct common common;
 	const char *verb, *model, *image, *manifest, *output, *matte, *written;
+	char *path; /* of the model, found by its name */
 	int kind, width, height;
 	unsigned threads;
 	bool overwrite;
@@ -237,7 +239,7 @@ static enum inlay_err write_manifest(const struct work *w, struct inlay_error *e
 /* What is read must not be replaced, not even with -y. */
 static enum inlay_err check_paths(const struct arguments *a, struct inlay_error *err)
 {
-	const char *const read[] = { a->model, a->image, a->manifest };
+	const char *const read[] = { a->path, a->image, a->manifest };
 	const char *const written[] = { a->output, a->matte, a->written };
 	for (int i = 0; i < 3; i++)
 		for (int k = 0; k < 3; k++) {
@@ -267,7 +269,7 @@ static void print_info(const struct work *w)
 {
 	const struct il_matte_net_info *info = il_matte_net_info(w->net);
 	char text[4096], *manifest = il_matte_manifest_format(il_matte_net_manifest(w->net));
-	printf("model     %s\n", w->a->model);
+	printf("model     %s\n", w->a->path);
 	printf("kind      %s%s%s\n", kind_words[info->kind], info->recurrent ? ", recurrent" : "",
 	       info->has_foreground ? ", with foreground" : "");
 	printf("picture   %dx%d%s\n", info->width, info->height, info->free_size ? ", other sizes too" : "");
@@ -280,7 +282,7 @@ static void print_info(const struct work *w)
 static enum inlay_err perform(struct work *w, struct inlay_error *err)
 {
 	const struct arguments *a = w->a;
-	const struct il_matte_net_params params = { .path = a->model,
+	const struct il_matte_net_params params = { .path = a->path,
 		                                    .manifest_path = a->manifest,
 		                                    .threads = a->threads,
 		                                    .width = a->width,
@@ -303,7 +305,7 @@ static enum inlay_err perform(struct work *w, struct inlay_error *err)
 	if (!strcmp(a->verb, "info"))
 		print_info(w);
 	else
-		say("%s: %s", a->model, il_matte_net_describe(w->net, text, sizeof text));
+		say("%s: %s", a->path, il_matte_net_describe(w->net, text, sizeof text));
 	return INLAY_OK;
 }
 
@@ -313,9 +315,12 @@ int cmd_model(int argc, char **argv)
 	struct inlay_error err = { 0 };
 	struct work w = { .a = &a };
 	parse_options(&argp, argc, argv, &a);
-	enum inlay_err rc = perform(&w, &err);
+	enum inlay_err rc = il_model_find(&a.path, a.model, &err);
+	if (!rc)
+		rc = perform(&w, &err);
 	il_matte_net_destroy(&w.net);
 	inlay_frame_destroy(&w.frame);
 	free(w.scaled);
+	free(a.path);
 	return rc ? report_error(&err) : EXIT_SUCCESS;
 }

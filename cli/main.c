@@ -17,6 +17,7 @@ static const struct {
 	const char *what;
 } commands[] = {
 	{ "lipsync", cmd_lipsync, "an avatar and speech in, a video whose mouth follows the speech out" },
+	{ "matte", cmd_matte, "a video in, the same with its background removed, blurred or replaced out" },
 	{ "avatar", cmd_avatar, "look into avatar packs: info, check" },
 	{ "features", cmd_features, "mel rows or audio features of a speech file, as .npy" },
 	{ "model", cmd_model, "look into matting networks, or run one on a picture: info, run" },
@@ -129,6 +130,12 @@ struct inlay_rational parse_rate(const struct argp_state *state, const char *opt
 	if (value != whole && value > ntsc - 0.005 && value < ntsc + 0.005)
 		return (struct inlay_rational){ whole * 1000, 1001 };
 	return (struct inlay_rational){ (int)(value * 1000 + 0.5), 1000 };
+}
+
+int parse_crf(const struct argp_state *state, const char *text)
+{
+	int crf = (int)parse_integer(state, "crf", text, 0, 63);
+	return crf ? crf : INLAY_CRF_LOSSLESS;
 }
 
 int parse_word(const struct argp_state *state, const char *option, const char *text, const char *const *words)

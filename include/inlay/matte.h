@@ -117,9 +117,10 @@ void inlay_matte_settings_destroy(struct inlay_matte_settings *settings);
 enum inlay_err inlay_matte_settings_set(struct inlay_matte_settings *settings, const char *name, const char *value,
                                         struct inlay_error *err);
 
-/* Sets what a JSON file holds: an object of the same names; "preset" counts first wherever it stands. Paths are
- * relative to the file's folder. An unknown name is INLAY_ERR_FORMAT, and the settings stay as they were. */
-enum inlay_err inlay_matte_settings_read(struct inlay_matte_settings *settings, const char *path,
+/* Sets what a JSON file holds: an object of the same names; "preset" counts first wherever it stands, and `preset`,
+ * where not NULL, in its place. Paths are relative to the file's folder. An unknown name is INLAY_ERR_FORMAT, and the
+ * settings stay as they were. */
+enum inlay_err inlay_matte_settings_read(struct inlay_matte_settings *settings, const char *path, const char *preset,
                                          struct inlay_error *err);
 
 /* All of them as JSON on one line, in fresh memory (free()); NULL when out of memory. Read again it gives the same. */
@@ -177,6 +178,10 @@ int64_t inlay_matte_expected_frames(const struct inlay_matte *job);
 /* A line on the input, one on the model and what was told by its shapes or its first output, one on the output, for
  * people. Lives with the job. */
 const char *inlay_matte_describe(const struct inlay_matte *job);
+
+/* One line where something about the model is assumed or was told by its first output, and no manifest states it; NULL
+ * where all is known. Lives with the job. */
+const char *inlay_matte_inferred(const struct inlay_matte *job);
 
 /* Works to the end: INLAY_OK with the output complete under its name, or an error and no output under that name. An
  * input that breaks off or is damaged is finished as far as it goes; inlay_matte_stats tells. */

@@ -221,6 +221,7 @@ enum inlay_err inlay_matte_settings_set(struct inlay_matte_settings *s, const ch
 
 struct file {
 	const char *path, *folder;
+	const char *preset; /* in place of its own, NULL: none */
 };
 
 /* A value as text, or NULL where its kind is wrong: numbers and flags are not written in quotes. `text` has the room
@@ -279,11 +280,21 @@ static enum inlay_err take_all(struct inlay_matte_settings *s, const struct file
 	char where[512];
 	snprintf(where, sizeof where, "%s: ", file->path);
 	enum inlay_err rc = INLAY_OK;
-	json_object_foreach((json_t *)root, name, value) if (!rc && !find(name)) rc =
-		unknown(where, name, INLAY_ERR_FORMAT, err);
-	for (size_t i = 0; i < N_SETTINGS && !rc; i++) /* in the table's order: the preset first */
-		json_object_foreach((json_t *)root, name, value) if (!rc && find(name) == &settings[i]) rc =
-			take(s, file, &settings[i], value, err);
+	json_object_foreach((json_t *)root, name, value)
+	{
+		if (!rc && !find(name))
+			rc = unknown(where, name, INLAY_ERR_FORMAT, err);
+	}
+	if (!rc && file->preset)
+		rc = set_preset(s, file->preset, err);
+	for (size_t i = 0; i < N_SETTINGS && !rc; i++) { /* in the table's order: the preset first */
+		const bool replaced = settings[i].kind == PRESET && file->preset;
+		json_object_foreach((json_t *)root, name, value)
+		{
+			if (!rc && !replaced && find(name) == &settings[i])
+				rc = take(s, file, &settings[i], value, err);
+		}
+	}
 	return rc;
 }
 
@@ -304,7 +315,8 @@ static enum inlay_err copy(struct inlay_matte_settings *to, const struct inlay_m
 	return il_fail_memory(err);
 }
 
-enum inlay_err inlay_matte_settings_read(struct inlay_matte_settings *s, const char *path, struct inlay_error *err)
+enum inlay_err inlay_matte_settings_read(struct inlay_matte_settings *s, const char *path, const char *preset,
+                                         struct inlay_error *err)
 {
 	struct inlay_matte_settings changed;
 	struct il_bytes bytes = { 0 };
@@ -316,7 +328,7 @@ enum inlay_err inlay_matte_settings_read(struct inlay_matte_settings *s, const c
 	if (rc)
 		return rc;
 	char *folder = il_path_folder(path);
-	const struct file file = { path, folder };
+	const struct file file = { path, folder, preset };
 	rc = folder ? copy(&changed, s, err) : il_fail_memory(err);
 	if (!rc) {
 		rc = take_all(&changed, &file, root, err);

@@ -91,14 +91,17 @@ static void a_file_changes_all_or_nothing(void **state)
 	struct inlay_matte_settings s = fresh();
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		err = (struct inlay_error){ 0 };
-		assert_fails(inlay_matte_settings_read(&s, write_file(bad[i][0]), &err), INLAY_ERR_FORMAT, bad[i][1]);
+		assert_fails(inlay_matte_settings_read(&s, write_file(bad[i][0]), NULL, &err), INLAY_ERR_FORMAT,
+		             bad[i][1]);
 		assert_true(s.look.blur == 0);
 	}
 	err = (struct inlay_error){ 0 };
-	assert_fails(inlay_matte_settings_read(&s, "no_such.json", &err), INLAY_ERR_NOT_FOUND, "no_such.json");
+	assert_fails(inlay_matte_settings_read(&s, "no_such.json", NULL, &err), INLAY_ERR_NOT_FOUND, "no_such.json");
 	/* The preset counts first, wherever it stands. */
-	assert_ok(inlay_matte_settings_read(&s, write_file("{\"expand\": 3, \"preset\": \"reference\"}"), &err));
+	assert_ok(inlay_matte_settings_read(&s, write_file("{\"expand\": 3, \"preset\": \"reference\"}"), NULL, &err));
 	assert_true(s.look.expand == 3 && s.look.threshold == 0.65);
+	assert_ok(inlay_matte_settings_read(&s, "settings_test.json", "obs", &err));
+	assert_true(s.look.expand == 3 && s.look.threshold == 0.5 && s.look.temporal == 0.85);
 	inlay_matte_settings_destroy(&s);
 }
 
@@ -110,7 +113,7 @@ static void paths_are_relative_to_the_file(void **state)
 	                 0);
 	const char *text = "{\"background\": \"room.png\", \"plate\": \"other.png\", \"model\": \"rvm\"}";
 	assert_ok(il_file_write("settings_folder/s.json", text, strlen(text), true, &err));
-	assert_ok(inlay_matte_settings_read(&s, "settings_folder/s.json", &err));
+	assert_ok(inlay_matte_settings_read(&s, "settings_folder/s.json", NULL, &err));
 	assert_string_equal(s.background, "settings_folder/room.png");
 	assert_string_equal(s.plate, "other.png"); /* not there: the job will say so */
 	assert_string_equal(s.model, "rvm");
@@ -128,7 +131,7 @@ static void what_is_written_reads_the_same(void **state)
 		assert_ok(inlay_matte_settings_set(&s, "size", "640x360", &err));
 		char *text = inlay_matte_settings_format(&s);
 		assert_non_null(strstr(text, "\"temporal\": 0.1,"));
-		assert_ok(inlay_matte_settings_read(&again, write_file(text), &err));
+		assert_ok(inlay_matte_settings_read(&again, write_file(text), NULL, &err));
 		char *second = inlay_matte_settings_format(&again);
 		assert_string_equal(text, second);
 		free(text);

@@ -1,6 +1,8 @@
 #include "media/libav.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <libavdevice/version.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/error.h>
@@ -153,6 +155,19 @@ int il_libav_muxer_takes(const AVOutputFormat *muxer, const AVStream *in)
 	}
 	avformat_free_context(trial);
 	return takes;
+}
+
+enum inlay_err il_libav_devices(struct inlay_error *err)
+{
+	static const char name[] = "libavdevice.so." AV_STRINGIFY(LIBAVDEVICE_VERSION_MAJOR);
+	void *library = dlopen(name, RTLD_NOW); /* stays for good: libav keeps what it registers */
+	void (*register_all)(void) = NULL;
+	if (library)
+		*(void **)&register_all = dlsym(library, "avdevice_register_all");
+	if (!register_all)
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "cameras and output devices need %s: %s", name, dlerror());
+	register_all();
+	return INLAY_OK;
 }
 
 const char *il_libav_version(void)

@@ -8,6 +8,10 @@
  * function calls it first; any thread. */
 void il_libav_init(void);
 
+/* Loads libavdevice, so that cameras and output devices are known: on demand, because the libraries that come along
+ * cost every start 18 MB and some 50 ms. Any thread. */
+enum inlay_err il_libav_devices(struct inlay_error *err);
+
 /* FFmpeg's version, e.g. "5.1.9-0+deb12u1". */
 const char *il_libav_version(void);
 

@@ -125,7 +125,7 @@ static enum inlay_err check_params(const struct il_sink_params *params, struct i
 }
 
 /* Who takes what beside I420, which all take. */
-static enum inlay_err check_pixels(enum inlay_pixfmt pixels, const char *format, struct inlay_error *err)
+static enum inlay_err check_pixels(const struct il_sink_params *params, const char *format, struct inlay_error *err)
 {
 	static const struct {
 		enum inlay_pixfmt pixels;
@@ -136,6 +136,7 @@ static enum inlay_err check_pixels(enum inlay_pixfmt pixels, const char *format,
 		{ INLAY_PIX_BGR24, "png, jpg, md5, null" },
 		{ INLAY_PIX_BGR24A8, "png, md5, null" },
 	};
+	const enum inlay_pixfmt pixels = params->frame.format;
 	size_t n = strlen(format);
 	for (size_t i = 0; i < sizeof takers / sizeof *takers; i++) {
 		if (takers[i].pixels != pixels)
@@ -143,8 +144,9 @@ static enum inlay_err check_pixels(enum inlay_pixfmt pixels, const char *format,
 		const char *found = takers[i].formats ? strstr(takers[i].formats, format) : format;
 		if (found && (!found[n] || found[n] == ','))
 			return INLAY_OK;
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s holds no %s frames; these do: %s", format,
-		               pixels == INLAY_PIX_BGR24 ? "bgr24" : "alpha plane in its", takers[i].formats);
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: %s holds no %s; these do: %s",
+		               params->path ? params->path : "output", format,
+		               pixels == INLAY_PIX_BGR24 ? "single picture" : "alpha", takers[i].formats);
 	}
 	return il_fail(err, INLAY_ERR_INVALID, "no output takes %s frames; expected i420, bgr24 or one with alpha",
 	               il_pixfmt_name(pixels));
@@ -166,7 +168,7 @@ enum inlay_err il_sink_open(struct il_sink **out, const struct il_sink_params *p
 	if (!rc)
 		rc = choose_format(params, &choice, err);
 	if (!rc)
-		rc = check_pixels(params->frame.format, choice.format, err);
+		rc = check_pixels(params, choice.format, err);
 	if (!rc && params->single && choice.type != &il_sink_pictures)
 		rc = il_fail(err, INLAY_ERR_INVALID, "%s holds more than one picture, expected jpg or png",
 		             choice.format);

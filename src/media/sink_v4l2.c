@@ -1,7 +1,6 @@
 /* Frames for programs that look at a camera: an output device of Video4Linux, such as v4l2loopback's. */
 #include "media/sink_impl.h"
 
-#include <libavdevice/avdevice.h>
 #include <libavformat/avformat.h>
 #include <libyuv.h>
 #include <stdio.h>
@@ -47,7 +46,9 @@ static enum inlay_err check_device(const char *path, struct inlay_error *err)
 
 static enum inlay_err start(struct device *d, const struct il_sink_params *params, struct inlay_error *err)
 {
-	avdevice_register_all();
+	enum inlay_err rc = il_libav_devices(err);
+	if (rc)
+		return rc;
 	int ret = avformat_alloc_output_context2(&d->mux, NULL, "v4l2", d->name);
 	if (ret < 0)
 		return il_fail_av(err, ret, "%s: this libav writes to no devices", d->name);

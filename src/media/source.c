@@ -1,7 +1,6 @@
 #include "media/source.h"
 
 #include <libavcodec/avcodec.h>
-#include <libavdevice/avdevice.h>
 #include <libavformat/avformat.h>
 #include <libavutil/display.h>
 #include <libavutil/hwcontext.h>
@@ -45,6 +44,7 @@ struct il_source {
 	bool pending;        /* `frame` is decoded and not given out yet */
 	bool given, drained; /* given: the first frame is out, or the picture */
 	int64_t last_pts, packets;
+	int64_t piped, packet_end; /* bytes of the pipe: read, and up to the end of the last packet */
 	struct il_source_loss loss;
 	char text[256];
 };
@@ -59,11 +59,13 @@ static bool is_cancelled(const struct il_source *s)
 /* libavio's read: waits for the pipe in small steps. */
 static int read_pipe(void *opaque, uint8_t *to, int size)
 {
+	struct il_source *s = opaque;
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-	while (!is_cancelled(opaque)) {
+	while (!is_cancelled(s)) {
 		if (poll(&in, 1, WAIT_MS) <= 0)
 			continue;
 		ssize_t n = read(STDIN_FILENO, to, (size_t)size);
+		s->piped += n > 0 ? n : 0;
 		return n > 0 ? (int)n : n == 0 ? AVERROR_EOF : AVERROR(errno);
 	}
 	return AVERROR_EXIT;
@@ -92,7 +94,9 @@ static enum inlay_err open_pipe(struct il_source *s, struct inlay_error *err)
 
 static enum inlay_err open_camera(struct il_source *s, struct inlay_error *err)
 {
-	avdevice_register_all();
+	enum inlay_err rc = il_libav_devices(err);
+	if (rc)
+		return rc;
 	const AVInputFormat *v4l2 = av_find_input_format("video4linux2,v4l2");
 	if (!v4l2)
 		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: this libav has no Video4Linux", s->path);
@@ -236,6 +240,7 @@ static enum inlay_err read_packet(struct il_source *s, struct inlay_error *err)
 		if (s->packet->stream_index != s->stream || !s->packet->size)
 			continue;
 		s->packets++;
+		s->packet_end = s->packet->pos + s->packet->size;
 		return INLAY_OK;
 	}
 }
@@ -498,6 +503,8 @@ static void note_end(struct il_source *s)
 	const double frame_s = (double)s->info.fps.den / s->info.fps.num;
 	const double shown_until = (double)s->last_pts * av_q2d(stream->time_base) + frame_s;
 	s->drained = true;
+	if (s->pipe && s->piped > s->packet_end) /* part of a frame is left */
+		s->loss.truncated = true;
 	if (s->info.live)
 		return;
 	if (stream->nb_frames > 0 && s->packets < stream->nb_frames)
