@@ -16,7 +16,8 @@
 #define EXTENSION ".onnx"
 
 /* What inlay recommends, the best first: the one place that says so. */
-static const char *const recommended[] = { "rvm_mobilenetv3_192x320_dq", "selfie_segmentation_256" };
+static const char *const recommended[] = { "selfie_segmentation_256", "selfie_alphas_256_nchw",
+	                                   "rvm_mobilenetv3_192x320_dq" };
 enum { N_RECOMMENDED = sizeof recommended / sizeof *recommended };
 
 static bool is_file(const char *path)

@@ -208,13 +208,13 @@ static void the_best_that_is_here_is_the_default(void **state)
 	assert_fails(il_model_default(&path, &err), INLAY_ERR_NOT_FOUND,
 	             "\"inlay models get selfie_segmentation_256\" fetches one, --model NAME|FILE names another");
 	assert_null(path);
-	make("a/selfie_segmentation_256.onnx", 1);
+	make("a/rvm_mobilenetv3_192x320_dq.onnx", 1);
 	assert_ok(il_model_default(&path, &err));
-	assert_string_equal(path, in_root("a/selfie_segmentation_256.onnx"));
+	assert_string_equal(path, in_root("a/rvm_mobilenetv3_192x320_dq.onnx"));
 	free(path);
-	make("data/models/rvm_mobilenetv3_192x320_dq.onnx", 1);
+	make("data/models/selfie_segmentation_256.onnx", 1);
 	assert_ok(il_model_default(&path, &err));
-	assert_string_equal(path, in_root("data/models/rvm_mobilenetv3_192x320_dq.onnx"));
+	assert_string_equal(path, in_root("data/models/selfie_segmentation_256.onnx"));
 	free(path);
 }
 
