@@ -238,6 +238,8 @@ static struct il_blur_params blur_params(const struct il_matte_chain *c, int i, 
 		.sigma = (float)(il_matte_is_chroma(c, i) ? c->params.blur / 2 : c->params.blur),
 		.fast = !c->params.exact,
 		.coarse = il_matte_is_chroma(c, i),
+		.tiles = { c->classes, c->tiles_across, IL_TILE_WIDTH >> il_matte_is_chroma(c, i),
+		           IL_TILE_HEIGHT >> il_matte_is_chroma(c, i) },
 	};
 }
 
@@ -260,29 +262,49 @@ static struct il_blend blend_of(const struct il_matte_chain *c, struct il_matte_
 		                  .classes = c->classes };
 }
 
-/* Rows of tiles one after the other: the background of each is made and used while it is in the cache. */
+/* Tiles of one class next to each other, in place: their background is made where it shows, or where the frame is put
+ * over it while both are in the cache. */
+static void blend_masked_part(const struct il_matte_plane *behind, const struct il_blend *whole,
+                              const struct il_masked_blur *blur, const struct il_blur_area *part,
+                              enum il_alpha_class class)
+{
+	struct il_blend blend = *whole;
+	blend.out += part->y * blend.out_stride + part->x;
+	if (class == IL_ALPHA_EMPTY)
+		il_masked_blur_part(blur, blend.out, blend.out_stride, part);
+	if (class != IL_ALPHA_MIXED)
+		return;
+	il_masked_blur_part(blur, behind->data, behind->stride, part);
+	blend.fg = blend.out;
+	blend.bg = behind->data;
+	blend.bg_stride = behind->stride;
+	blend.alpha += part->y * blend.alpha_stride + part->x;
+	blend.width = part->width;
+	blend.classes = NULL;
+	il_blend_rows(&blend, 0, part->height);
+}
+
 static void blend_masked_blur(struct il_matte_chain *c, struct il_matte_plane plane, int i, struct inlay_rect seen)
 {
 	const struct il_blur_params params = blur_params(c, i, seen);
 	const struct il_blur_area *area = &params.area;
+	const struct il_blur_tiles *tiles = &params.tiles;
+	const int right = area->x + area->width, bottom = area->y + area->height;
 	struct il_blend blend = blend_of(c, plane, i);
 	struct il_masked_blur blur;
 	il_masked_blur_begin(&blur, plane.data, plane.stride, blend.alpha, blend.alpha_stride, &params,
 	                     c->blur_scratch);
-	const int step = il_matte_is_chroma(c, i) ? IL_TILE_HEIGHT / 2 : IL_TILE_HEIGHT;
-	const int end = area->y + area->height;
-	const struct il_matte_plane *behind = &c->behind[i]; /* its first rows serve all */
-	for (int y = area->y; y < end; y += step) {
-		struct il_blend band = blend;
-		band.height = end - y < step ? end - y : step;
-		il_masked_blur_rows(&blur, behind->data + area->x, behind->stride, y, y + band.height);
-		band.bg = behind->data;
-		band.bg_stride = behind->stride;
-		band.out += y * band.out_stride;
-		band.fg = band.out;
-		band.alpha += y * band.alpha_stride;
-		band.classes += (ptrdiff_t)(y / step) * c->tiles_across;
-		il_blend_rows(&band, 0, band.height);
+	for (int y = area->y; y < bottom; y += tiles->height) {
+		const uint8_t *row = tiles->classes + (ptrdiff_t)(y / tiles->height) * tiles->per_row;
+		for (int x = area->x, end; x < right; x = end) {
+			const uint8_t class = row[x / tiles->width];
+			for (end = x + tiles->width; end < right && row[end / tiles->width] == class;)
+				end += tiles->width;
+			end = end < right ? end : right;
+			const struct il_blur_area part = { x, y, end - x,
+				                           bottom - y < tiles->height ? bottom - y : tiles->height };
+			blend_masked_part(&c->behind[i], &blend, &blur, &part, (enum il_alpha_class) class);
+		}
 	}
 }
 

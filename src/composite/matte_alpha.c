@@ -11,8 +11,8 @@
 
 #define MAX_LEVEL 2
 #define MIN_SIGMA 0.6 /* of smoothing, in pixels of the size that is worked on */
+#define BAND 64       /* rows */
 #define SCALING 0.25  /* variance of scaling down by means and up linearly, in the same pixels */
-#define BAND (4 * IL_TILE_HEIGHT)
 
 static double smoothing(const struct inlay_matte_look *p)
 {
@@ -110,17 +110,22 @@ static struct il_matte_plane luma_of(struct il_matte_chain *c, const struct inla
 	return c->guide;
 }
 
+/* The means of squares of 2 or 4 samples, in bands that stay in the cache between halvings. */
 static struct il_matte_plane shrink(const struct il_matte_chain *c, struct il_matte_plane luma)
 {
-	int width = c->info.width, height = c->info.height;
-	for (int i = 0; i < c->level; i++) {
-		struct il_matte_plane to = luma.data == c->guide.data ? c->half : c->guide;
-		il_alpha_halve(to.data, to.stride, luma.data, luma.stride, width, height);
-		luma = to;
-		width = (width + 1) / 2;
-		height = (height + 1) / 2;
+	const int width = c->info.width, height = c->info.height;
+	if (!c->level)
+		return luma;
+	const struct il_matte_plane first = c->level > 1 || luma.data == c->guide.data ? c->half : c->guide;
+	for (int y = 0; y < height; y += BAND) {
+		int rows = height - y < BAND ? height - y : BAND;
+		uint8_t *to = first.data + y / 2 * first.stride;
+		il_alpha_halve(to, first.stride, luma.data + y * luma.stride, luma.stride, width, rows);
+		if (c->level > 1)
+			il_alpha_halve(c->guide.data + y / 4 * c->guide.stride, c->guide.stride, to, first.stride,
+			               (width + 1) / 2, (rows + 1) / 2);
 	}
-	return luma;
+	return c->level > 1 ? c->guide : first;
 }
 
 static void enlarge(struct il_matte_chain *c, const uint8_t *mask, const struct inlay_frame *frame)
@@ -196,21 +201,85 @@ static void feather(struct il_matte_chain *c)
 	                c->width, c->height, c->params.side == INLAY_MATTE_IN ? IL_FEATHER_IN : IL_FEATHER_OUT);
 }
 
-/* Band by band, while it is in the cache. */
+/* A tile of the frame's size. */
+struct tile {
+	int x, y, width, height;
+	uint8_t *class;
+};
+
+static struct tile tile_at(const struct il_matte_chain *c, int column, int row)
+{
+	int x = column * IL_TILE_WIDTH, y = row * IL_TILE_HEIGHT;
+	return (struct tile){ x, y, c->info.width - x < IL_TILE_WIDTH ? c->info.width - x : IL_TILE_WIDTH,
+		              c->info.height - y < IL_TILE_HEIGHT ? c->info.height - y : IL_TILE_HEIGHT,
+		              c->classes + (ptrdiff_t)row * c->tiles_across + column };
+}
+
+/* What a tile becomes for sure, by all of the work size that it is made of: a sample more to the left, and two to the
+ * right, where sizes that were rounded up drift by up to 3/4 of one. */
+static enum il_alpha_class class_of_sources(const struct il_matte_chain *c, const struct tile *t)
+{
+	if (!c->level)
+		return IL_ALPHA_MIXED;
+	int x0 = t->x >> c->level, y0 = t->y >> c->level;
+	int x1 = ((t->x + t->width - 1) >> c->level) + 3, y1 = ((t->y + t->height - 1) >> c->level) + 3;
+	x0 = x0 > 0 ? x0 - 1 : 0;
+	y0 = y0 > 0 ? y0 - 1 : 0;
+	x1 = x1 < c->width ? x1 : c->width;
+	y1 = y1 < c->height ? y1 : c->height;
+	return il_kernels_get()->blend->classify(c->work.data + y0 * c->work.stride + x0, c->work.stride, x1 - x0,
+	                                         y1 - y0);
+}
+
+static void fill(const struct il_matte_plane *plane, int x, int y, int width, int height, int value)
+{
+	for (int i = y; i < y + height; i++)
+		memset(plane->data + i * plane->stride + x, value, (size_t)width);
+}
+
+/* A tile that is the same throughout; where it was so before, it has been filled. */
+static void keep_flat(const struct il_matte_chain *c, const struct tile *t, enum il_alpha_class class)
+{
+	if (*t->class == class)
+		return;
+	int value = class == IL_ALPHA_FULL ? 255 : 0;
+	*t->class = (uint8_t) class;
+	fill(&c->alpha, t->x, t->y, t->width, t->height, value);
+	fill(&c->chroma_alpha, t->x / 2, t->y / 2, (t->width + 1) / 2, (t->height + 1) / 2, value);
+}
+
+/* Tiles next to each other. */
+static void make_tiles(struct il_matte_chain *c, const struct tile *first, int width)
+{
+	const int x = first->x, y = first->y, height = first->height;
+	uint8_t *alpha = c->alpha.data + y * c->alpha.stride + x;
+	if (c->level)
+		il_upsample_part(c->finish, alpha, c->alpha.stride, c->work.data, c->work.stride, x, x + width, y,
+		                 y + height);
+	il_alpha_classify(first->class, alpha, c->alpha.stride, width, height);
+	il_alpha_halve(c->chroma_alpha.data + y / 2 * c->chroma_alpha.stride + x / 2, c->chroma_alpha.stride, alpha,
+	               c->alpha.stride, width, height);
+}
+
+/* Most of a mask is flat, and stays so from frame to frame: only what is not costs anything. */
 static void finish(struct il_matte_chain *c)
 {
-	const int width = c->info.width, height = c->info.height;
-	const bool halves = !il_matte_is_bgr(c);
-	for (int y = 0, tiles = 0; y < height; y += BAND, tiles += BAND / IL_TILE_HEIGHT * c->tiles_across) {
-		int rows = height - y < BAND ? height - y : BAND;
-		uint8_t *alpha = c->alpha.data + y * c->alpha.stride;
-		if (c->level)
-			il_upsample_rows(c->finish, alpha, c->alpha.stride, c->work.data, c->work.stride, y, y + rows);
-		il_alpha_classify(c->classes + tiles, alpha, c->alpha.stride, width, rows);
-		if (halves)
-			il_alpha_halve(c->chroma_alpha.data + y / 2 * c->chroma_alpha.stride, c->chroma_alpha.stride,
-			               alpha, c->alpha.stride, width, rows);
-	}
+	for (int row = 0; row < c->tiles_down; row++)
+		for (int column = 0; column < c->tiles_across;) {
+			struct tile t = tile_at(c, column++, row), next;
+			enum il_alpha_class class = class_of_sources(c, &t);
+			if (class != IL_ALPHA_MIXED) {
+				keep_flat(c, &t, class);
+				continue;
+			}
+			int width = t.width;
+			for (; column < c->tiles_across; column++, width += next.width) {
+				next = tile_at(c, column, row);
+				if (class_of_sources(c, &next) != IL_ALPHA_MIXED)
+					break;
+			}
+			make_tiles(c, &t, width);
+		}
 }
 
 enum inlay_err il_matte_chain_alpha(struct il_matte_chain *c, const uint8_t *mask, const struct inlay_frame *frame,

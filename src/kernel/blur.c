@@ -11,8 +11,8 @@
 #define LANES IL_STRIP_LANES
 #define PASSES 3
 #define ALIGN 64
-#define REACH PASSES /* of boxes with a radius below 1 */
-#define LINES (2 * REACH + 1)
+#define REACH IL_TAP_REACH /* PASSES boxes with a radius below 1 */
+#define LINES IL_TAP_LINES
 
 float il_blur_box_radius(float sigma)
 {
@@ -145,17 +145,6 @@ static void make_taps(uint16_t taps[REACH + 1], float radius)
 	taps[0] = (uint16_t)(256 - 2 * (taps[1] + taps[2] + taps[3]));
 }
 
-static void mix_lines(uint8_t *restrict out, const uint8_t *const lines[LINES], const uint16_t taps[REACH + 1], int n)
-{
-	const uint8_t *a = lines[0], *b = lines[1], *c = lines[2], *d = lines[3];
-	const uint8_t *e = lines[4], *f = lines[5], *g = lines[6];
-	const uint16_t t0 = taps[0], t1 = taps[1], t2 = taps[2], t3 = taps[3];
-	for (int x = 0; x < n; x++) {
-		int sum = d[x] * t0 + (c[x] + e[x]) * t1 + (b[x] + f[x]) * t2 + (a[x] + g[x]) * t3 + 128;
-		out[x] = (uint8_t)((uint16_t)sum >> 8);
-	}
-}
-
 /* To replicate the border before each of the boxes is to mirror the plane there once. */
 static int mirror(int i, int n)
 {
@@ -177,7 +166,7 @@ static void tap_across(uint8_t *line, uint8_t *padded, const uint8_t *row, const
 	}
 	for (int i = 0; i < LINES; i++)
 		shifted[i] = padded + i;
-	mix_lines(line, shifted, taps, n);
+	il_kernels_get()->blur->mix_lines(line, shifted, taps, n);
 }
 
 /* Line y % LINES is row y; in place, rows are read before they are written. */
@@ -187,6 +176,7 @@ static void blur_taps(uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src, pt
 	const struct il_blur_area *area = &p->area;
 	const size_t size = (size_t)area->width; /* of LINES and a padded one, which strips are longer than */
 	uint16_t taps[REACH + 1];
+	il_mix_lines_fn *const mix = il_kernels_get()->blur->mix_lines;
 	make_taps(taps, il_blur_box_radius(p->sigma));
 	int next = area->y > REACH ? area->y - REACH : 0;
 	for (int y = area->y; y < area->y + area->height; y++) {
@@ -198,7 +188,7 @@ static void blur_taps(uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src, pt
 			int row = mirror(y - REACH + i, p->height);
 			lines[i] = scratch + (size_t)(row % LINES) * size;
 		}
-		mix_lines(dst + y * dst_stride + area->x, lines, taps, area->width);
+		mix(dst + y * dst_stride + area->x, lines, taps, area->width);
 	}
 }
 

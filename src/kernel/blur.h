@@ -21,6 +21,13 @@ struct il_blur_area {
 	int x, y, width, height; /* samples, inside the plane, not empty */
 };
 
+/* What alpha is throughout in each tile of the plane, so that il_masked_blur need not look: enum il_alpha_class. Sizes
+ * are multiples of 8. Without classes (NULL) it looks. */
+struct il_blur_tiles {
+	const uint8_t *classes;
+	int per_row, width, height;
+};
+
 struct il_blur_params {
 	int width, height;        /* of the planes, in samples */
 	struct il_blur_area area; /* only this part of dst is written; what is round it is read */
@@ -28,6 +35,7 @@ struct il_blur_params {
 	bool fast;   /* il_blur in 16-bit arithmetic: PIL within 2 levels (3 below a sigma of 1.4), mostly 0, in 3/5 of
 	                the time */
 	bool coarse; /* il_masked_blur on means of more samples, as does for chroma */
+	struct il_blur_tiles tiles;
 };
 
 /* Box radius, with its fraction, of three boxes that make a Gaussian of `sigma`. */
@@ -61,10 +69,9 @@ size_t il_masked_blur_scratch(int width, int height);
 void il_masked_blur(uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src, ptrdiff_t src_stride, const uint8_t *alpha,
                     ptrdiff_t alpha_stride, const struct il_blur_params *params, void *scratch);
 
-/* The same piece by piece, for those who want rows while they are in the cache. Sigma is above 0, src may be written
- * once it has begun, and the rest is in `scratch`, which serves nothing else until the last row is out. */
+/* The same piece by piece, for those who want it while it is in the cache, or not all of it. Sigma is above 0, src may
+ * be written once it has begun, and the rest is in `scratch`, which serves nothing else until the last piece is out. */
 struct il_masked_blur {
-	struct il_blur_area area;
 	int level, x, y, height;
 	const uint16_t *means;
 	ptrdiff_t means_stride;
@@ -74,7 +81,8 @@ struct il_masked_blur {
 void il_masked_blur_begin(struct il_masked_blur *blur, const uint8_t *src, ptrdiff_t src_stride, const uint8_t *alpha,
                           ptrdiff_t alpha_stride, const struct il_blur_params *params, void *scratch);
 
-/* Rows y0 <= y < y1 of the area; dst is where row y0 of the area begins. One thread at a time. */
-void il_masked_blur_rows(const struct il_masked_blur *blur, uint8_t *dst, ptrdiff_t dst_stride, int y0, int y1);
+/* A part of the area; dst is where it begins. One thread at a time. */
+void il_masked_blur_part(const struct il_masked_blur *blur, uint8_t *dst, ptrdiff_t dst_stride,
+                         const struct il_blur_area *part);
 
 #endif

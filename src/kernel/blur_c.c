@@ -48,6 +48,17 @@ static IL_SIGNATURE_BOX_STRIP(box_strip)
 	}
 }
 
+static IL_SIGNATURE_MIX_LINES(mix_lines)
+{
+	const uint8_t *a = lines[0], *b = lines[1], *c = lines[2], *d = lines[3];
+	const uint8_t *e = lines[4], *f = lines[5], *g = lines[6];
+	for (int x = 0; x < n; x++) {
+		int sum = d[x] * taps[0] + (c[x] + e[x]) * taps[1] + (b[x] + f[x]) * taps[2] + (a[x] + g[x]) * taps[3] +
+		          128;
+		out[x] = (uint8_t)(sum >> 8);
+	}
+}
+
 static IL_SIGNATURE_ROWS_TO_STRIP(rows_to_strip)
 {
 	for (int y = 0; y < LANES; y++) {
@@ -121,7 +132,7 @@ static IL_SIGNATURE_WEIGH(weigh)
 		int values = half, weights = half;
 		for (int y = 0; y < size; y++)
 			for (int x = i * size; x < (i + 1) * size; x++) {
-				int w = 255 - alpha[y * a_stride + x];
+				int w = alpha ? 255 - alpha[y * a_stride + x] : 255;
 				values += p[y * p_stride + x] * w;
 				weights += 255 * w;
 			}
@@ -168,6 +179,7 @@ const struct il_blur_kernels il_blur_kernels_c = {
 	.box_strip = box_strip,
 	.rows_to_strip = rows_to_strip,
 	.strip_to_rows = strip_to_rows,
+	.mix_lines = mix_lines,
 	.box_pairs = box_pairs,
 	.pairs_to_strip = pairs_to_strip,
 	.strip_to_pairs = strip_to_pairs,

@@ -38,6 +38,14 @@ struct il_box {
 #define IL_SIGNATURE_STRIP_TO_ROWS(name)                                                                               \
 	void name(uint8_t *rows, ptrdiff_t stride, const uint8_t *strip, int width, int height)
 
+#define IL_TAP_REACH 3
+#define IL_TAP_LINES (2 * IL_TAP_REACH + 1)
+
+/* n samples out of those at the same place of seven lines: (sum of taps[|i - 3|] * lines[i][x] + 128) >> 8. Taps, those
+ * beside the first one counted twice, add up to 256. out is none of the lines. */
+#define IL_SIGNATURE_MIX_LINES(name)                                                                                   \
+	void name(uint8_t *out, const uint8_t *const lines[IL_TAP_LINES], const uint16_t taps[IL_TAP_REACH + 1], int n)
+
 /* Weights of a box of 2 * radius + 1 full samples and two partial ones: (2 * radius + 1) * full + 2 * partial = 1;
  * radius <= 127. */
 struct il_box_weights {
@@ -59,7 +67,7 @@ struct il_box_weights {
 #define IL_PAIR_FULL (255 * 255)
 
 /* n pairs from n squares of 2^level (0..3) samples: means of p * (255 - alpha) and of 255 * (255 - alpha), rounded
- * half up. */
+ * half up. alpha NULL: it is 0 throughout. */
 #define IL_SIGNATURE_WEIGH(name)                                                                                       \
 	void name(uint16_t *pairs, const uint8_t *p, ptrdiff_t p_stride, const uint8_t *alpha, ptrdiff_t a_stride,     \
 	          int n, int level)
@@ -72,13 +80,14 @@ struct il_box_weights {
 /* a + (b - a) * weight / 2^15 of n values below 2^15, rounded half up; weight below 2^15. */
 #define IL_SIGNATURE_LERP_ROW(name) void name(uint16_t *out, const uint16_t *a, const uint16_t *b, int weight, int n)
 
-/* Each of n values in units of 1/64 to 2^level (0..3) bytes, linear between the centres of values; row[-1] and row[n]
- * are read. */
+/* Each of n values in units of 1/64 to 2^level (0..3) bytes, linear between the centres of values, with row[-1] and
+ * row[n]; row[n + 15] and what lies before it is readable. */
 #define IL_SIGNATURE_EXPAND_ROW(name) void name(uint8_t *out, const uint16_t *row, int n, int level)
 
 typedef IL_SIGNATURE_BOX_STRIP(il_box_strip_fn);
 typedef IL_SIGNATURE_ROWS_TO_STRIP(il_rows_to_strip_fn);
 typedef IL_SIGNATURE_STRIP_TO_ROWS(il_strip_to_rows_fn);
+typedef IL_SIGNATURE_MIX_LINES(il_mix_lines_fn);
 typedef IL_SIGNATURE_BOX_PAIRS(il_box_pairs_fn);
 typedef IL_SIGNATURE_PAIRS_TO_STRIP(il_pairs_to_strip_fn);
 typedef IL_SIGNATURE_STRIP_TO_PAIRS(il_strip_to_pairs_fn);
@@ -91,6 +100,7 @@ struct il_blur_kernels {
 	il_box_strip_fn *box_strip;
 	il_rows_to_strip_fn *rows_to_strip;
 	il_strip_to_rows_fn *strip_to_rows;
+	il_mix_lines_fn *mix_lines;
 	il_box_pairs_fn *box_pairs;
 	il_pairs_to_strip_fn *pairs_to_strip;
 	il_strip_to_pairs_fn *strip_to_pairs;

@@ -16,6 +16,7 @@
 #define PAIR_SIZE 4    /* bytes */
 #define STRIP_STEP (IL_PAIR_LANES * PAIR_SIZE)
 #define NEUTRAL 128.0f
+#define ROW_PAD 32 /* values at the end of a row: cells that it cuts, and what expand_row reads */
 
 /* Of the coarse picture: sums of a pair over a square, then the mean colour. */
 struct cell {
@@ -80,7 +81,7 @@ static void lay_out(struct work *w, struct arena *arena)
 	w->strips[0] = take(arena, strip);
 	w->strips[1] = take(arena, strip);
 	w->means = take(arena, (size_t)w->means_stride * height * sizeof *w->means);
-	w->row = take(arena, (width + 2) * sizeof *w->row);
+	w->row = take(arena, (width + ROW_PAD) * sizeof *w->row);
 	w->out = take(arena, width << w->level);
 	w->cells = take(arena, count_cells(w->width, w->height) * sizeof *w->cells);
 	w->cell_row = take(arena, (width / CELL + 1) * sizeof *w->cell_row);
@@ -143,6 +144,31 @@ static void weigh_cut(const struct work *w, uint16_t *pair, struct plane src, st
 	w->kernels->weigh(pair, s, size, a, size, 1, w->level);
 }
 
+/* n whole squares of row y, tile by tile. Memory is what this takes time for: what is known is not read. */
+static void weigh_row(const struct work *w, uint16_t *pairs, struct plane src, struct plane alpha, int y, int n,
+                      const struct il_blur_tiles *tiles)
+{
+	const int tile = tiles->width >> w->level;
+	const uint8_t *classes = tiles->classes + ((w->y + y) << w->level) / tiles->height * (ptrdiff_t)tiles->per_row;
+	const uint8_t *next = classes + w->x / tile;
+	int edge = tile - w->x % tile; /* where the next tile begins */
+	for (int x = 0, end; x < n; x = end) {
+		const uint8_t class = *next;
+		for (; edge < n && next[1] == class; next++)
+			edge += tile;
+		end = edge < n ? edge : n;
+		edge += tile;
+		next++;
+		ptrdiff_t at = (ptrdiff_t)x << w->level;
+		if (class == IL_ALPHA_FULL)
+			memset(pairs + 2 * (ptrdiff_t)x, 0, (size_t)(end - x) * PAIR_SIZE);
+		else
+			w->kernels->weigh(pairs + 2 * (ptrdiff_t)x, src.data + at, src.stride,
+			                  class == IL_ALPHA_EMPTY ? NULL : alpha.data + at, alpha.stride, end - x,
+			                  w->level);
+	}
+}
+
 static void weigh_rows(const struct work *w, struct plane src, struct plane alpha, const struct il_blur_params *p)
 {
 	int whole_x = (p->width >> w->level) - w->x, whole_y = (p->height >> w->level) - w->y;
@@ -151,8 +177,12 @@ static void weigh_rows(const struct work *w, struct plane src, struct plane alph
 		uint16_t *row = w->pairs + y * w->pairs_stride / 2;
 		ptrdiff_t top = (ptrdiff_t)(w->y + y) << w->level, left = (ptrdiff_t)w->x << w->level;
 		int n = y < whole_y ? whole_x : 0;
-		w->kernels->weigh(row, src.data + top * src.stride + left, src.stride,
-		                  alpha.data + top * alpha.stride + left, alpha.stride, n, w->level);
+		struct plane own = { src.data + top * src.stride + left, src.stride };
+		struct plane own_alpha = { alpha.data + top * alpha.stride + left, alpha.stride };
+		if (p->tiles.classes)
+			weigh_row(w, row, own, own_alpha, y, n, &p->tiles);
+		else
+			w->kernels->weigh(row, own.data, own.stride, own_alpha.data, own_alpha.stride, n, w->level);
 		for (int x = n; x < w->width; x++)
 			weigh_cut(w, row + 2 * (ptrdiff_t)x, src, alpha, w->x + x, w->y + y, p);
 	}
@@ -246,7 +276,7 @@ static int between_cells(int y, int n, float *t)
 	return first;
 }
 
-/* The coarse picture at row y of the means, in units of 1/64. */
+/* The coarse picture at row y of the means, in units of 1/64; CELL / 2 values before out are written too. */
 static void coarse_row(const struct work *w, uint16_t *out, int y, int columns, int rows)
 {
 	float t;
@@ -256,49 +286,47 @@ static void coarse_row(const struct work *w, uint16_t *out, int y, int columns, 
 		w->cell_row[c] = 64.0f * (a[c].value + (b[c].value - a[c].value) * t) + 0.5f;
 	for (int c = -1; c < columns; c++) { /* from the centre of a cell to that of the next */
 		float first = w->cell_row[c < 0 ? 0 : c], step = w->cell_row[c + 1 < columns ? c + 1 : c] - first;
-		int x0 = c * CELL + CELL / 2, from = x0 < 0 ? 0 : x0, to = x0 + CELL < w->width ? x0 + CELL : w->width;
-		step /= CELL;
-		first += step * 0.5f;
-		for (int x = from; x < to; x++)
-			out[x] = (uint16_t)(int)(first + (float)(x - x0) * step);
+		uint16_t *to = out + c * CELL + CELL / 2;
+		for (int x = 0; x < CELL; x++)
+			to[x] = (uint16_t)(int)(first + ((float)x + 0.5f) * (step / CELL));
 	}
 }
 
 static void divide_rows(const struct work *w)
 {
 	int columns = (w->width + CELL - 1) / CELL, rows = (w->height + CELL - 1) / CELL;
+	uint16_t *coarse = w->row + CELL / 2;
 	sum_cells(w, columns);
 	fill_cells(w->cells, columns, rows);
 	for (int y = 0; y < w->height; y++) {
 		uint16_t *means = w->means + y * w->means_stride + 1;
-		coarse_row(w, w->row, y, columns, rows);
-		w->kernels->divide_pairs(means, w->pairs + y * w->pairs_stride / 2, w->row, w->width);
+		coarse_row(w, coarse, y, columns, rows);
+		w->kernels->divide_pairs(means, w->pairs + y * w->pairs_stride / 2, coarse, w->width);
 		means[-1] = means[0];
 		means[w->width] = means[w->width - 1];
 	}
 }
 
-void il_masked_blur_rows(const struct il_masked_blur *blur, uint8_t *dst, ptrdiff_t dst_stride, int y0, int y1)
+void il_masked_blur_part(const struct il_masked_blur *blur, uint8_t *dst, ptrdiff_t dst_stride,
+                         const struct il_blur_area *part)
 {
 	const struct il_blur_kernels *kernels = il_kernels_get()->blur;
-	const int level = blur->level, size = 1 << level;
-	const struct il_blur_area *area = &blur->area;
-	int left = (area->x >> level) - blur->x, n = ceil_shift(area->x + area->width, level) - blur->x - left;
-	int skip = area->x & (size - 1);
-	for (int y = y0; y < y1; y++, dst += dst_stride) {
+	const int level = blur->level, size = 1 << level, skip = part->x & (size - 1);
+	const int left = part->x >> level, n = ceil_shift(part->x + part->width, level) - left;
+	const uint16_t *means = blur->means + left - blur->x;
+	for (int y = part->y; y < part->y + part->height; y++, dst += dst_stride) {
 		int own = (y >> level) - blur->y, side = 2 * (y & (size - 1)) + 1 - size;
 		int other = side < 0 ? own - 1 : own + 1;
 		other = other < 0 ? 0 : other < blur->height ? other : blur->height - 1;
 		int weight = (side < 0 ? -side : side) << (14 - level);
-		const uint16_t *means = blur->means + left;
 		kernels->lerp_row(blur->row, means + own * blur->means_stride, means + other * blur->means_stride,
 		                  weight, n + 2);
-		if (!skip && n << level == area->width) {
+		if (!skip && n << level == part->width) {
 			kernels->expand_row(dst, blur->row + 1, n, level);
 			continue;
 		}
 		kernels->expand_row(blur->out, blur->row + 1, n, level);
-		memcpy(dst, blur->out + skip, (size_t)area->width);
+		memcpy(dst, blur->out + skip, (size_t)part->width);
 	}
 }
 
@@ -324,8 +352,7 @@ void il_masked_blur_begin(struct il_masked_blur *blur, const uint8_t *src, ptrdi
 	weigh_rows(&w, (struct plane){ src, src_stride }, (struct plane){ alpha, alpha_stride }, p);
 	blur_pairs(&w);
 	divide_rows(&w);
-	*blur = (struct il_masked_blur){ .area = p->area,
-		                         .level = w.level,
+	*blur = (struct il_masked_blur){ .level = w.level,
 		                         .x = w.x,
 		                         .y = w.y,
 		                         .height = w.height,
@@ -347,5 +374,5 @@ void il_masked_blur(uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src, ptrd
 	}
 	struct il_masked_blur blur;
 	il_masked_blur_begin(&blur, src, src_stride, alpha, alpha_stride, p, scratch);
-	il_masked_blur_rows(&blur, dst + area->y * dst_stride + area->x, dst_stride, area->y, area->y + area->height);
+	il_masked_blur_part(&blur, dst + area->y * dst_stride + area->x, dst_stride, area);
 }

@@ -295,7 +295,9 @@ static bool coarse_blur; /* of masked below */
 static void masked(struct plane *dst, const struct plane *src, const struct plane *alpha, struct il_blur_area area,
                    float sigma)
 {
-	const struct il_blur_params params = { src->width, src->height, area, sigma, false, coarse_blur };
+	const struct il_blur_params params = {
+		.width = src->width, .height = src->height, .area = area, .sigma = sigma, .coarse = coarse_blur
+	};
 	size_t size = il_masked_blur_scratch(src->width, src->height);
 	uint8_t *scratch = allocate(size);
 	fill_random(scratch, size);
@@ -661,7 +663,8 @@ static void check_weigh(const struct il_blur_kernels *tested)
 		memset(alpha.data, 0, alpha.size);
 	}
 	struct output o = output_make((size_t)n * 4);
-	BOTH(o, k->weigh(out, p.data, p.stride, alpha.data, alpha.stride, n, level));
+	const uint8_t *or_none = random_in(0, 3) ? alpha.data : NULL;
+	BOTH(o, k->weigh(out, p.data, p.stride, or_none, alpha.stride, n, level));
 	free(p.data);
 	free(alpha.data);
 }
@@ -686,8 +689,8 @@ static void check_divide(const struct il_blur_kernels *tested)
 static void check_scaling(const struct il_blur_kernels *tested)
 {
 	int n = random_in(1, 70), level = random_in(0, 3), weight = random_in(0, 32767);
-	uint16_t *a = allocate((size_t)(n + 2) * 2), *b = allocate((size_t)n * 2);
-	for (int i = 0; i < n + 2; i++)
+	uint16_t *a = allocate((size_t)(n + 17) * 2), *b = allocate((size_t)n * 2);
+	for (int i = 0; i < n + 17; i++)
 		a[i] = (uint16_t)(random_in(0, 2) ? random_in(0, 16320) : 16320 * random_in(0, 1));
 	for (int i = 0; i < n; i++)
 		b[i] = (uint16_t)random_in(0, 16320);

@@ -1,6 +1,10 @@
-/* Coefficients are made with running sums in double precision: variances are differences of nearly equal numbers. */
+/* Guide and matte are whole numbers here, so that sums over windows are exact however they are made, and so are
+ * variances, the differences of nearly equal numbers. Coefficients are whole numbers too until their means are taken.
+ */
 #include "kernel/guided.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "kernel/guided_kernels.h"
@@ -9,23 +13,31 @@
 #define ALIGN 64
 #define BLOCK IL_GUIDED_BLOCK
 #define MAX_ADDED 257 /* rows of bytes whose sum fits into 16 bits */
-#define CHANNELS 4    /* I, p, I * I, I * p; later a, b */
+#define CHANNELS IL_GUIDED_MOMENTS
+#define MAX_FINENESS 128 /* steps of guide and matte to a level */
 
 struct work {
 	const struct il_guided_kernels *kernels;
 	const struct il_guided_params *params;
-	double *columns;      /* [CHANNELS][matte_width]: sums over the rows of the window */
-	double *shares;       /* [matte_width] */
-	double *means;        /* [CHANNELS][matte_width] of a row */
-	float *guide;         /* [matte_height][matte_width] */
-	float *matte;         /* the same */
-	float *a, *b;         /* the same; in the end their means, b in levels */
+	int unit;         /* guide and matte are in 0..unit */
+	int radius;       /* what counts of the radius: windows that reach over all borders are all the same */
+	float scale;      /* units of a and b are 1/scale */
+	int32_t *columns; /* [CHANNELS][matte_width]: sums over the rows of the window; of I, p, I * I, I * p or a, b */
+	int32_t *sums;    /* the same over the whole window */
+	int32_t *box_scratch; /* of box_sums */
+	float *counts;        /* [matte_width]: samples in each window across */
+	uint32_t *samples;    /* [matte_height][matte_width]: guide | matte << 16 */
+	int32_t *coefs;       /* [matte_height][2][matte_width]: a, b */
+	int32_t *nothing;     /* [2 * matte_width] zeros */
+	float *mean_a;        /* [matte_height][matte_width] */
+	float *mean_b;        /* the same, in levels */
 	float *row_a, *row_b; /* between two rows of the means; BLOCK more values, copies of the last */
-	uint16_t *sums;       /* [width] */
+	uint16_t *added;      /* [width]: sums of bytes */
 	uint32_t *running;    /* [width + 1]: sums of all sums before */
 	int32_t *base, *first;
 	float *part;
-	int32_t *edges; /* [matte_width + 1]: where the samples under each sample of the matte begin */
+	int32_t *starts, *ends; /* [matte_width]: the samples under each sample of the matte */
+	float *spans;           /* [matte_width]: 1 / how many */
 };
 
 struct arena {
@@ -50,20 +62,24 @@ static void lay_out(struct work *w, struct arena *arena)
 	size_t width = (size_t)w->params->width, columns = (size_t)w->params->matte_width;
 	size_t samples = columns * (size_t)w->params->matte_height;
 	w->columns = take(arena, columns * CHANNELS * sizeof *w->columns);
-	w->shares = take(arena, columns * sizeof *w->shares);
-	w->means = take(arena, columns * CHANNELS * sizeof *w->means);
-	w->guide = take(arena, samples * sizeof *w->guide);
-	w->matte = take(arena, samples * sizeof *w->matte);
-	w->a = take(arena, samples * sizeof *w->a);
-	w->b = take(arena, samples * sizeof *w->b);
+	w->sums = take(arena, columns * CHANNELS * sizeof *w->sums);
+	w->box_scratch = take(arena, (columns + 2 * (size_t)w->params->radius + 9) * sizeof *w->box_scratch);
+	w->counts = take(arena, columns * sizeof *w->counts);
+	w->samples = take(arena, samples * sizeof *w->samples);
+	w->coefs = take(arena, samples * 2 * sizeof *w->coefs);
+	w->nothing = take(arena, columns * 2 * sizeof *w->nothing);
+	w->mean_a = take(arena, samples * sizeof *w->mean_a);
+	w->mean_b = take(arena, samples * sizeof *w->mean_b);
 	w->row_a = take(arena, (columns + BLOCK) * sizeof *w->row_a);
 	w->row_b = take(arena, (columns + BLOCK) * sizeof *w->row_b);
-	w->sums = take(arena, width * sizeof *w->sums);
+	w->added = take(arena, width * sizeof *w->added);
 	w->running = take(arena, (width + 1) * sizeof *w->running);
 	w->base = take(arena, (width / BLOCK + 1) * sizeof *w->base);
 	w->first = take(arena, width * sizeof *w->first);
 	w->part = take(arena, width * sizeof *w->part);
-	w->edges = take(arena, (columns + 1) * sizeof *w->edges);
+	w->starts = take(arena, columns * sizeof *w->starts);
+	w->ends = take(arena, columns * sizeof *w->ends);
+	w->spans = take(arena, columns * sizeof *w->spans);
 }
 
 size_t il_guided_scratch(const struct il_guided_params *params)
@@ -85,177 +101,147 @@ static inline int span_length(int start, int next)
 	return next > start ? next - start : 1;
 }
 
-/* One row of the small guide, from column sums of `rows` rows. Samples under a sample of the matte are as many as under
- * any other, or one more. */
-static void shrink_sums(const struct work *w, float *out, int rows)
+/* One row of the small guide, from column sums of `rows` rows. */
+static void shrink_sums(const struct work *w, uint32_t *out, int rows)
 {
-	const struct il_guided_params *p = w->params;
-	const int least = span_length(0, p->width / p->matte_width);
-	const double shares[2] = { 1.0 / (255.0 * rows * least), 1.0 / (255.0 * rows * (least + 1)) };
+	const int n = w->params->matte_width;
+	const float share = (float)w->unit / (255.0f * (float)rows);
 	uint32_t sum = 0;
-	for (int x = 0; x < p->width; x++) {
+	for (int x = 0; x < w->params->width; x++) {
 		w->running[x] = sum;
-		sum += w->sums[x];
+		sum += w->added[x];
 	}
-	w->running[p->width] = sum;
-	for (int x = 0; x < p->matte_width; x++) {
-		int start = w->edges[x], n = span_length(start, w->edges[x + 1]);
-		out[x] = (float)((w->running[start + n] - w->running[start]) * shares[n - least]);
-	}
+	w->running[w->params->width] = sum;
+	for (int x = 0; x < n; x++)
+		w->sums[x] = (int32_t)(w->running[w->ends[x]] - w->running[w->starts[x]]);
+	for (int x = 0; x < n; x++)
+		out[x] = (uint32_t)(int)((float)w->sums[x] * (share * w->spans[x]) + 0.5f);
 }
 
 /* The small guide. Of more than MAX_ADDED rows under one sample, only every second, third ... counts. */
 static void shrink_luma(const struct work *w, const uint8_t *luma, ptrdiff_t stride)
 {
 	const struct il_guided_params *p = w->params;
-	for (int x = 0; x <= p->matte_width; x++)
-		w->edges[x] = span_start(x, p->matte_width, p->width);
+	for (int x = 0; x < p->matte_width; x++) {
+		int start = span_start(x, p->matte_width, p->width);
+		int n = span_length(start, span_start(x + 1, p->matte_width, p->width));
+		w->starts[x] = start;
+		w->ends[x] = start + n;
+		w->spans[x] = 1.0f / (float)n;
+	}
 	for (int y = 0; y < p->matte_height; y++) {
 		int top = span_start(y, p->matte_height, p->height), rows = 0;
 		int n = span_length(top, span_start(y + 1, p->matte_height, p->height));
 		int step = (n + MAX_ADDED - 1) / MAX_ADDED;
-		memset(w->sums, 0, (size_t)p->width * sizeof *w->sums);
+		memset(w->added, 0, (size_t)p->width * sizeof *w->added);
 		for (int i = 0; i < n; i += step, rows++)
-			w->kernels->add_row(w->sums, luma + (top + i) * stride, p->width);
-		shrink_sums(w, w->guide + (ptrdiff_t)y * p->matte_width, rows);
+			w->kernels->add_row(w->added, luma + (top + i) * stride, p->width);
+		shrink_sums(w, w->samples + (ptrdiff_t)y * p->matte_width, rows);
 	}
 }
 
+/* Puts the matte beside the guide. */
 static void load_matte(const struct work *w, const struct il_guided_matte *matte)
 {
+	const int n = w->params->matte_width, fineness = w->unit / 255;
+	for (int y = 0; y < w->params->matte_height; y++) {
+		uint32_t *out = w->samples + (ptrdiff_t)y * n;
+		const uint8_t *bytes = matte->bytes + (matte->bytes ? y * matte->stride : 0);
+		const float *floats =
+			(const float *)((const char *)matte->floats + (matte->floats ? y * matte->stride : 0));
+		if (matte->bytes)
+			for (int x = 0; x < n; x++)
+				out[x] |= (uint32_t)(bytes[x] * fineness) << 16;
+		else
+			for (int x = 0; x < n; x++)
+				out[x] |= (uint32_t)(int)(floats[x] * (float)w->unit + 0.5f) << 16;
+	}
+}
+
+/* How many of n samples there are within the radius of sample i. */
+static int window_length(const struct work *w, int i, int n)
+{
+	int first = i > w->radius ? i - w->radius : 0, last = w->radius < n - i ? i + w->radius : n - 1;
+	return last - first + 1;
+}
+
+/* All sums stay below 2^31: see IL_SIGNATURE_SLIDE_MOMENTS. The variance v of a matte in 0..1 is at most 1/4, so that
+ * |a| <= sqrt(v * variance(I)) / (variance(I) + epsilon) <= 1 / (4 * sqrt(epsilon)), and |b| <= 1 + |a|. */
+static void choose_units(struct work *w)
+{
 	const struct il_guided_params *p = w->params;
-	for (int y = 0; y < p->matte_height; y++) {
-		float *out = w->matte + (ptrdiff_t)y * p->matte_width;
-		if (matte->floats) {
-			memcpy(out, (const char *)matte->floats + y * matte->stride,
-			       (size_t)p->matte_width * sizeof *out);
-			continue;
-		}
-		const uint8_t *in = matte->bytes + y * matte->stride;
-		for (int x = 0; x < p->matte_width; x++)
-			out[x] = (float)in[x] / 255.0f;
+	int larger = p->matte_width > p->matte_height ? p->matte_width : p->matte_height;
+	w->radius = p->radius < larger ? p->radius : larger;
+	int across = 2 * w->radius + 1 < p->matte_width ? 2 * w->radius + 1 : p->matte_width;
+	int down = 2 * w->radius + 1 < p->matte_height ? 2 * w->radius + 1 : p->matte_height;
+	double samples = (double)across * down, steps = floor(sqrt(2147483647.0 / samples) / 255);
+	w->unit = 255 * (steps < MAX_FINENESS ? (int)steps : MAX_FINENESS);
+	w->scale = (float)(1073741824.0 / (samples * (2 + 0.25 / sqrt((double)p->epsilon))));
+	for (int x = 0; x < p->matte_width; x++)
+		w->counts[x] = (float)window_length(w, x, p->matte_width);
+	memset(w->nothing, 0, (size_t)p->matte_width * 2 * sizeof *w->nothing);
+}
+
+static void slide_coefs(int32_t *restrict columns, const int32_t *in, const int32_t *out, int n)
+{
+	for (int x = 0; x < n; x++)
+		columns[x] += in[x] - out[x];
+}
+
+/* Rows y - radius to y + radius get their sums: one comes in, one goes out. */
+static void slide_rows(const struct work *w, int y, bool coefs)
+{
+	const int n = w->params->matte_width, h = w->params->matte_height, in = y + w->radius, out = y - w->radius - 1;
+	if (coefs)
+		slide_coefs(w->columns, in < h ? w->coefs + (ptrdiff_t)in * 2 * n : w->nothing,
+		            out >= 0 ? w->coefs + (ptrdiff_t)out * 2 * n : w->nothing, 2 * n);
+	else
+		w->kernels->slide_moments(w->columns,
+		                          in < h ? w->samples + (ptrdiff_t)in * n : (const uint32_t *)w->nothing,
+		                          out >= 0 ? w->samples + (ptrdiff_t)out * n : (const uint32_t *)w->nothing, n);
+}
+
+/* The sums of the windows of row y, `channels` of them. */
+static void sum_windows(const struct work *w, int y, int channels)
+{
+	const int n = w->params->matte_width;
+	if (y == 0) {
+		memset(w->columns, 0, (size_t)n * CHANNELS * sizeof *w->columns);
+		for (int i = -w->radius; i < 0; i++)
+			slide_rows(w, i, channels == 2);
 	}
-}
-
-/* Adds row y to the column sums, or takes it away again (sign -1). */
-typedef void add_fn(const struct work *w, int y, double sign);
-
-static void add_moments(const struct work *w, int y, double sign)
-{
-	int n = w->params->matte_width;
-	const float *guide = w->guide + (ptrdiff_t)y * n, *matte = w->matte + (ptrdiff_t)y * n;
-	double *restrict sum_i = w->columns, *restrict sum_p = sum_i + n, *restrict sum_ii = sum_p + n;
-	double *restrict sum_ip = sum_ii + n;
-	for (int x = 0; x < n; x++) {
-		double i = (double)guide[x], p = (double)matte[x], signed_i = sign * i;
-		sum_i[x] += signed_i;
-		sum_p[x] += sign * p;
-		sum_ii[x] += signed_i * i;
-		sum_ip[x] += signed_i * p;
-	}
-}
-
-static void add_coefficients(const struct work *w, int y, double sign)
-{
-	int n = w->params->matte_width;
-	const float *a = w->a + (ptrdiff_t)y * n, *b = w->b + (ptrdiff_t)y * n;
-	double *restrict sum_a = w->columns, *restrict sum_b = sum_a + n;
-	for (int x = 0; x < n; x++) {
-		sum_a[x] += sign * (double)a[x];
-		sum_b[x] += sign * (double)b[x];
-	}
-}
-
-/* What becomes of a row of means: x values of channel c begin at means[c * matte_width]. */
-typedef void finish_fn(const struct work *w, int y);
-
-static void solve(const struct work *w, int y)
-{
-	int n = w->params->matte_width;
-	double epsilon = (double)w->params->epsilon;
-	const double *restrict mean_i = w->means, *restrict mean_p = mean_i + n, *restrict mean_ii = mean_p + n;
-	const double *restrict mean_ip = mean_ii + n;
-	float *restrict out_a = w->a + (ptrdiff_t)y * n, *restrict out_b = w->b + (ptrdiff_t)y * n;
-	for (int x = 0; x < n; x++) {
-		double a = (mean_ip[x] - mean_i[x] * mean_p[x]) / (mean_ii[x] - mean_i[x] * mean_i[x] + epsilon);
-		out_a[x] = (float)a;
-		out_b[x] = (float)(mean_p[x] - a * mean_i[x]);
-	}
-}
-
-/* The means go where the guide and the matte were, which are needed no more. */
-static void keep_means(const struct work *w, int y)
-{
-	int n = w->params->matte_width;
-	const double *restrict mean_a = w->means, *restrict mean_b = mean_a + n;
-	float *restrict guide = w->guide + (ptrdiff_t)y * n, *restrict matte = w->matte + (ptrdiff_t)y * n;
-	for (int x = 0; x < n; x++) {
-		guide[x] = (float)mean_a[x];
-		matte[x] = (float)(255.0 * mean_b[x]);
-	}
-}
-
-static double column_at(const double *column, int n, int x)
-{
-	return x >= 0 && x < n ? column[x] : 0.0;
-}
-
-/* What the sum over a window gains from one sample to the next. */
-static void make_steps(double *restrict steps, const double *restrict column, int n, int r)
-{
-	const int left = r + 1 < n ? r + 1 : n, right = n - r > left ? n - r : left;
-	for (int x = 0; x < left; x++)
-		steps[x] = column_at(column, n, x + r);
-	for (int x = left; x < right; x++)
-		steps[x] = column[x + r] - column[x - r - 1];
-	for (int x = right; x < n; x++)
-		steps[x] = column_at(column, n, x + r) - column[x - r - 1];
-	for (int x = 0; x < r && x < n; x++)
-		steps[0] += column[x];
-}
-
-static inline void finish_row(const struct work *w, int y, int rows, int channels, finish_fn *finish)
-{
-	const int n = w->params->matte_width, r = w->params->radius;
-	const double *restrict shares = w->shares, row_share = 1.0 / rows;
-	double *restrict means = w->means;
-	double sums[CHANNELS] = { 0 };
+	slide_rows(w, y, channels == 2);
 	for (int c = 0; c < channels; c++)
-		make_steps(means + (ptrdiff_t)c * n, w->columns + (ptrdiff_t)c * n, n, r);
-	for (int x = 0; x < n; x++) {
-		double share = shares[x] * row_share;
-		for (int c = 0; c < channels; c++) {
-			sums[c] += means[(ptrdiff_t)c * n + x];
-			means[(ptrdiff_t)c * n + x] = sums[c] * share;
+		w->kernels->box_sums(w->sums + (ptrdiff_t)c * n, w->columns + (ptrdiff_t)c * n, n, w->radius,
+		                     w->box_scratch);
+}
+
+static void solve(const struct work *w)
+{
+	const int n = w->params->matte_width;
+	struct il_guided_solver by = { .epsilon = w->params->epsilon * (float)w->unit * (float)w->unit,
+		                       .unit = (float)w->unit,
+		                       .scale = w->scale };
+	for (int y = 0; y < w->params->matte_height; y++) {
+		int32_t *a = w->coefs + (ptrdiff_t)y * 2 * n;
+		sum_windows(w, y, CHANNELS);
+		by.rows = (float)window_length(w, y, w->params->matte_height);
+		w->kernels->solve(a, a + n, w->sums, w->counts, &by, n);
+	}
+}
+
+static void average(const struct work *w)
+{
+	const int n = w->params->matte_width;
+	for (int y = 0; y < w->params->matte_height; y++) {
+		float *a = w->mean_a + (ptrdiff_t)y * n, *b = w->mean_b + (ptrdiff_t)y * n;
+		float samples = w->scale * (float)window_length(w, y, w->params->matte_height);
+		sum_windows(w, y, 2);
+		for (int x = 0; x < n; x++) {
+			float share = 1.0f / (samples * w->counts[x]);
+			a[x] = (float)w->sums[x] * share;
+			b[x] = (float)w->sums[n + x] * share * 255.0f;
 		}
-	}
-	finish(w, y);
-}
-
-/* 1 / samples in each window across. */
-static void make_shares(const struct work *w)
-{
-	const int n = w->params->matte_width, r = w->params->radius;
-	for (int x = 0; x < n; x++) {
-		int first = x > r ? x - r : 0, last = r < n - x ? x + r : n - 1;
-		w->shares[x] = 1.0 / (last - first + 1);
-	}
-}
-
-/* Means over windows cut off at the borders; the arguments are constants where this is inlined. */
-static inline void box_means(const struct work *w, int channels, add_fn *add, finish_fn *finish)
-{
-	int n = w->params->matte_height, r = w->params->radius;
-	memset(w->columns, 0, (size_t)w->params->matte_width * CHANNELS * sizeof *w->columns);
-	for (int y = 0; y < r && y < n; y++)
-		add(w, y, 1.0);
-	for (int y = 0; y < n; y++) {
-		if (r < n - y)
-			add(w, y + r, 1.0);
-		if (y > r)
-			add(w, y - r - 1, -1.0);
-		int first = y > r ? y - r : 0, last = r < n - y ? y + r : n - 1;
-		finish_row(w, y, last - first + 1, channels, finish);
 	}
 }
 
@@ -302,8 +288,8 @@ static void apply(const struct work *w, uint8_t *dst, ptrdiff_t dst_stride, cons
 		float part;
 		int k = map_centre(y, p->height, p->matte_height, &part);
 		ptrdiff_t upper = (ptrdiff_t)k * n, lower = k + 1 < p->matte_height ? upper + n : upper;
-		blend_rows(w->row_a, w->guide + upper, w->guide + lower, part, n);
-		blend_rows(w->row_b, w->matte + upper, w->matte + lower, part, n);
+		blend_rows(w->row_a, w->mean_a + upper, w->mean_a + lower, part, n);
+		blend_rows(w->row_b, w->mean_b + upper, w->mean_b + lower, part, n);
 		w->kernels->apply_row(dst + y * dst_stride, luma + y * luma_stride, w->row_a, w->row_b, &map, p->width);
 	}
 }
@@ -314,10 +300,10 @@ void il_guided_upsample(uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *luma,
 	struct work w = { .kernels = il_kernels_get()->guided, .params = params };
 	struct arena arena = { (uint8_t *)align_up((uintptr_t)scratch), 0 };
 	lay_out(&w, &arena);
+	choose_units(&w);
 	shrink_luma(&w, luma, luma_stride);
 	load_matte(&w, matte);
-	make_shares(&w);
-	box_means(&w, 4, add_moments, solve);
-	box_means(&w, 2, add_coefficients, keep_means);
+	solve(&w);
+	average(&w);
 	apply(&w, dst, dst_stride, luma, luma_stride);
 }

@@ -101,41 +101,55 @@ void il_upsample_destroy(struct il_upsample **slot)
 	free(up);
 }
 
-static void nearest_row(struct il_upsample *up, uint8_t *dst, const uint8_t *src)
+/* Columns of one picture that are made. */
+struct part {
+	const uint8_t *src;
+	ptrdiff_t stride;
+	int x, n;
+};
+
+static void nearest_row(struct il_upsample *up, uint8_t *dst, const struct part *p, int y)
 {
-	memcpy(up->row, src, (size_t)up->src_width);
-	up->kernels->expand(dst, up->row, up->x.index, up->dst_width);
+	memcpy(up->row, p->src + up->y.index[y] * p->stride, (size_t)up->src_width);
+	up->kernels->expand(dst, up->row, up->x.index + p->x, p->n);
 }
 
 /* Source row y at the large width. */
-static const int16_t *widen(struct il_upsample *up, const uint8_t *src, ptrdiff_t stride, int y)
+static const int16_t *widen(struct il_upsample *up, const struct part *p, int y)
 {
 	int16_t *wide = up->wide[y % 2];
 	if (up->in_wide[y % 2] != y) {
-		memcpy(up->row, src + y * stride, (size_t)up->src_width);
+		memcpy(up->row, p->src + y * p->stride, (size_t)up->src_width);
 		up->row[up->src_width] = up->row[up->src_width - 1];
-		up->kernels->lerp_expand(wide, up->row, up->x.index, up->x.weight, up->dst_width);
+		up->kernels->lerp_expand(wide, up->row, up->x.index + p->x, up->x.weight + p->x, p->n);
 		up->in_wide[y % 2] = y;
 	}
 	return wide;
 }
 
-static void bilinear_row(struct il_upsample *up, uint8_t *dst, const uint8_t *src, ptrdiff_t stride, int y)
+static void bilinear_row(struct il_upsample *up, uint8_t *dst, const struct part *p, int y)
 {
 	int first = up->y.index[y], second = first + 1 < up->src_height ? first + 1 : first;
-	const int16_t *a = widen(up, src, stride, first), *b = widen(up, src, stride, second);
-	up->kernels->lerp_rows(dst, a, b, up->y.weight[y], up->dst_width);
+	const int16_t *a = widen(up, p, first), *b = widen(up, p, second);
+	up->kernels->lerp_rows(dst, a, b, up->y.weight[y], p->n);
+}
+
+void il_upsample_part(struct il_upsample *up, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
+                      ptrdiff_t src_stride, int x0, int x1, int y0, int y1)
+{
+	const struct part part = { src, src_stride, x0, x1 - x0 };
+	up->in_wide[0] = up->in_wide[1] = -1; /* of another picture */
+	for (int y = y0; y < y1; y++, dst += dst_stride)
+		if (up->kind == IL_UPSAMPLE_BILINEAR)
+			bilinear_row(up, dst, &part, y);
+		else if (y > y0 && up->y.index[y] == up->y.index[y - 1])
+			memcpy(dst, dst - dst_stride, (size_t)part.n);
+		else
+			nearest_row(up, dst, &part, y);
 }
 
 void il_upsample_rows(struct il_upsample *up, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
                       ptrdiff_t src_stride, int y0, int y1)
 {
-	up->in_wide[0] = up->in_wide[1] = -1; /* of another picture */
-	for (int y = y0; y < y1; y++, dst += dst_stride)
-		if (up->kind == IL_UPSAMPLE_BILINEAR)
-			bilinear_row(up, dst, src, src_stride, y);
-		else if (y > y0 && up->y.index[y] == up->y.index[y - 1])
-			memcpy(dst, dst - dst_stride, (size_t)up->dst_width);
-		else
-			nearest_row(up, dst, src + up->y.index[y] * src_stride);
+	il_upsample_part(up, dst, dst_stride, src, src_stride, 0, up->dst_width, y0, y1);
 }

@@ -27,4 +27,8 @@ void il_upsample_destroy(struct il_upsample **up);
 void il_upsample_rows(struct il_upsample *up, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
                       ptrdiff_t src_stride, int y0, int y1);
 
+/* Columns x0 <= x < x1 of these rows; dst is the first of them. */
+void il_upsample_part(struct il_upsample *up, uint8_t *dst, ptrdiff_t dst_stride, const uint8_t *src,
+                      ptrdiff_t src_stride, int x0, int x1, int y0, int y1);
+
 #endif

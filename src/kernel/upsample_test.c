@@ -49,7 +49,8 @@ static double exact(const struct plane *src, int width, int height, int x, int y
 	return top * (1 - fy + y0) + bottom * (fy - y0);
 }
 
-/* Whole pictures, in bands, larger and smaller: nearest by NumPy's rule, bilinear within the rounding it states. */
+/* Whole pictures, in bands or pieces, larger and smaller: nearest by NumPy's rule, bilinear within the rounding it
+ * states. */
 static void check_pictures(int round)
 {
 	int w, h, width, height;
@@ -65,7 +66,15 @@ static void check_pictures(int round)
 	                             &err));
 	for (int y = 0, end; y < height; y = end) {
 		end = random_in(y + 1, height);
-		il_upsample_rows(up, dst.data + y * dst.stride, dst.stride, src.data, src.stride, y, end);
+		if (random_in(0, 1)) {
+			il_upsample_rows(up, dst.data + y * dst.stride, dst.stride, src.data, src.stride, y, end);
+			continue;
+		}
+		for (int x = 0, right; x < width; x = right) {
+			right = random_in(x + 1, width);
+			il_upsample_part(up, dst.data + y * dst.stride + x, dst.stride, src.data, src.stride, x, right,
+			                 y, end);
+		}
 	}
 	for (int y = 0; y < height; y++)
 		for (int x = 0; x < width; x++) {

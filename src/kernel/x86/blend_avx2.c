@@ -70,10 +70,27 @@ static IL_SIGNATURE_BLEND_HALVE(halve)
 	il_blend_kernels_c.halve(out + i, row0 + 2 * i, row1 + 2 * i, n - i);
 }
 
+/* 16 to 31 wide. */
+static enum il_alpha_class classify_narrow(const uint8_t *alpha, ptrdiff_t stride, int width, int height)
+{
+	__m128i all = _mm_set1_epi8(-1), any = _mm_setzero_si128();
+	for (int y = 0; y < height; y++, alpha += stride) {
+		__m128i a = _mm_loadu_si128((const __m128i *)alpha);
+		__m128i b = _mm_loadu_si128((const __m128i *)(alpha + width - 16)); /* may overlap */
+		all = _mm_and_si128(all, _mm_and_si128(a, b));
+		any = _mm_or_si128(any, _mm_or_si128(a, b));
+	}
+	if (_mm_testc_si128(all, _mm_set1_epi8(-1)))
+		return IL_ALPHA_FULL;
+	return _mm_testz_si128(any, any) ? IL_ALPHA_EMPTY : IL_ALPHA_MIXED;
+}
+
 static IL_SIGNATURE_BLEND_CLASSIFY(classify)
 {
-	if (width < 32)
+	if (width < 16)
 		return il_blend_kernels_c.classify(alpha, stride, width, height);
+	if (width < 32)
+		return classify_narrow(alpha, stride, width, height);
 	__m256i all = _mm256_set1_epi8(-1), any = _mm256_setzero_si256();
 	for (int y = 0; y < height; y++) {
 		const uint8_t *line = alpha + y * stride;

@@ -2,6 +2,7 @@
 #include "kernel/blur_kernels.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 #define LANES IL_STRIP_LANES
 #define PAIR_VALUES (2 * IL_PAIR_LANES)
@@ -152,6 +153,39 @@ static IL_SIGNATURE_STRIP_TO_ROWS(strip_to_rows)
 	}
 }
 
+static inline __m256i words_of(const uint8_t *bytes)
+{
+	return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)bytes));
+}
+
+/* A tap on two lines that are as far from the middle one. */
+static inline __m256i tap_two(const uint8_t *a, const uint8_t *b, uint16_t tap)
+{
+	return _mm256_mullo_epi16(_mm256_add_epi16(words_of(a), words_of(b)), _mm256_set1_epi16((int16_t)tap));
+}
+
+static inline __m256i mix_sixteen(const uint8_t *const lines[IL_TAP_LINES], const uint16_t *taps, int x)
+{
+	__m256i sum = _mm256_mullo_epi16(words_of(lines[3] + x), _mm256_set1_epi16((int16_t)taps[0]));
+	sum = _mm256_add_epi16(sum, tap_two(lines[2] + x, lines[4] + x, taps[1]));
+	sum = _mm256_add_epi16(sum, tap_two(lines[1] + x, lines[5] + x, taps[2]));
+	sum = _mm256_add_epi16(sum, tap_two(lines[0] + x, lines[6] + x, taps[3]));
+	return _mm256_srli_epi16(_mm256_add_epi16(sum, _mm256_set1_epi16(128)), 8);
+}
+
+static IL_SIGNATURE_MIX_LINES(mix_lines)
+{
+	const uint8_t *rest[IL_TAP_LINES];
+	int x = 0;
+	for (; x + 32 <= n; x += 32) {
+		__m256i bytes = _mm256_packus_epi16(mix_sixteen(lines, taps, x), mix_sixteen(lines, taps, x + 16));
+		store(out + x, _mm256_permute4x64_epi64(bytes, 0xd8));
+	}
+	for (int i = 0; i < IL_TAP_LINES; i++)
+		rest[i] = lines[i] + x;
+	il_blur_kernels_c.mix_lines(out + x, rest, taps, n - x);
+}
+
 static inline const void *pair_at(const uint16_t *src, ptrdiff_t step, int i, int n)
 {
 	return (const char *)src + clamp_index(i, n) * step;
@@ -167,27 +201,43 @@ static inline __m256i box_pairs_half(__m256i before, __m256i behind, __m256i *to
 	return _mm256_cvtps_epi32(_mm256_add_ps(sum, ends));
 }
 
+/* Sums of either half of the lanes, and weights. */
+struct pair_box {
+	__m256i low, high;
+	__m256 full, partial;
+};
+
+static inline void box_pairs_step(uint16_t *dst, const void *before, const void *behind, struct pair_box *b)
+{
+	const __m256i zero = _mm256_setzero_si256(), out = load(before), in = load(behind);
+	__m256i low = box_pairs_half(_mm256_unpacklo_epi16(out, zero), _mm256_unpacklo_epi16(in, zero), &b->low,
+	                             b->full, b->partial);
+	__m256i high = box_pairs_half(_mm256_unpackhi_epi16(out, zero), _mm256_unpackhi_epi16(in, zero), &b->high,
+	                              b->full, b->partial);
+	store(dst, _mm256_packus_epi32(low, high));
+}
+
+/* In the middle no position is outside. */
 static IL_SIGNATURE_BOX_PAIRS(box_pairs)
 {
-	const __m256 full = _mm256_set1_ps(box->full), partial = _mm256_set1_ps(box->partial);
 	const __m256i zero = _mm256_setzero_si256();
-	__m256i low = zero, high = zero;
-	int r = box->radius;
+	struct pair_box b = { zero, zero, _mm256_set1_ps(box->full), _mm256_set1_ps(box->partial) };
+	const int r = box->radius, first = r + 1 < n ? r + 1 : n, last = n - r - 1 > first ? n - r - 1 : first;
 	for (int k = -r - 1; k <= r; k++) {
 		__m256i p = load(pair_at(src, src_step, k, n));
-		low = _mm256_add_epi32(low, _mm256_unpacklo_epi16(p, zero));
-		high = _mm256_add_epi32(high, _mm256_unpackhi_epi16(p, zero));
+		b.low = _mm256_add_epi32(b.low, _mm256_unpacklo_epi16(p, zero));
+		b.high = _mm256_add_epi32(b.high, _mm256_unpackhi_epi16(p, zero));
 	}
-	for (int x = 0; x < n; x++) {
-		__m256i before = load(pair_at(src, src_step, x - r - 1, n));
-		__m256i behind = load(pair_at(src, src_step, x + r + 1, n));
-		__m256i a = box_pairs_half(_mm256_unpacklo_epi16(before, zero), _mm256_unpacklo_epi16(behind, zero),
-		                           &low, full, partial);
-		__m256i b = box_pairs_half(_mm256_unpackhi_epi16(before, zero), _mm256_unpackhi_epi16(behind, zero),
-		                           &high, full, partial);
-		store(dst, _mm256_packus_epi32(a, b));
-		dst = (uint16_t *)((char *)dst + dst_step);
-	}
+	char *to = (char *)dst;
+	int x = 0;
+	for (; x < first; x++, to += dst_step)
+		box_pairs_step((uint16_t *)to, src, pair_at(src, src_step, x + r + 1, n), &b);
+	const char *before = (const char *)src, *behind = before + (ptrdiff_t)(2 * r + 2) * src_step;
+	for (; x < last; x++, to += dst_step, before += src_step, behind += src_step)
+		box_pairs_step((uint16_t *)to, before, behind, &b);
+	for (; x < n; x++, to += dst_step)
+		box_pairs_step((uint16_t *)to, pair_at(src, src_step, x - r - 1, n),
+		               (const char *)src + (n - 1) * src_step, &b);
 }
 
 /* Transposes 4 x 4 pairs in either half of v[4]. */
@@ -279,6 +329,45 @@ static inline void weigh_eight(uint16_t *pairs, const uint8_t *p, ptrdiff_t p_st
 	store(pairs, _mm256_or_si256(values, _mm256_slli_epi32(weights, 16)));
 }
 
+/* Sums of eight squares of 2^level samples; 255 * 64 of them fit in 16 bits. */
+static inline __m256i square_sums(const uint8_t *p, ptrdiff_t stride, int level)
+{
+	const __m256i ones = _mm256_set1_epi8(1), words = _mm256_set1_epi16(1);
+	__m256i sums[2];
+	if (level == 0)
+		return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+	if (level == 1) {
+		__m256i upper = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p));
+		__m256i lower = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p + stride)));
+		return _mm256_madd_epi16(_mm256_add_epi16(upper, lower), words);
+	}
+	for (int i = 0; i < level - 1; i++) {
+		__m256i sum = _mm256_setzero_si256();
+		for (int y = 0; y < 1 << level; y++) {
+			const uint8_t *row = p + y * stride + 32 * i;
+			_mm_prefetch((const char *)(row + (stride << level)),
+			             _MM_HINT_T0); /* of the next squares down */
+			sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(load(row), ones));
+		}
+		sums[i] = _mm256_madd_epi16(sum, words);
+	}
+	return level == 2 ? sums[0] : add_neighbours(sums[0], sums[1]);
+}
+
+/* Where alpha is 0. `level` is a constant where this is inlined. */
+static inline void weigh_clear(uint16_t *pairs, const uint8_t *p, ptrdiff_t p_stride, int n, int level)
+{
+	const __m256i full = _mm256_set1_epi32(255), half = _mm256_set1_epi32(1 << 2 * level >> 1);
+	const __m256i weight = _mm256_set1_epi32((int)((uint32_t)IL_PAIR_FULL << 16));
+	int i = 0;
+	for (; i + 8 <= n; i += 8) {
+		__m256i values = _mm256_mullo_epi32(square_sums(p + ((ptrdiff_t)i << level), p_stride, level), full);
+		values = _mm256_srli_epi32(_mm256_add_epi32(values, half), 2 * level);
+		store(pairs + 2 * i, _mm256_or_si256(values, weight));
+	}
+	il_blur_kernels_c.weigh(pairs + 2 * i, p + (i << level), p_stride, NULL, 0, n - i, level);
+}
+
 static inline void weigh_single(uint16_t *pairs, const uint8_t *p, const uint8_t *alpha)
 {
 	const __m256i full = _mm256_set1_epi16(255);
@@ -293,6 +382,14 @@ static inline void weigh_single(uint16_t *pairs, const uint8_t *p, const uint8_t
 static IL_SIGNATURE_WEIGH(weigh)
 {
 	int i = 0;
+	if (!alpha) {
+		switch (level) {
+		case 0: weigh_clear(pairs, p, p_stride, n, 0); return;
+		case 1: weigh_clear(pairs, p, p_stride, n, 1); return;
+		case 2: weigh_clear(pairs, p, p_stride, n, 2); return;
+		default: weigh_clear(pairs, p, p_stride, n, 3); return;
+		}
+	}
 	switch (level) {
 	case 0:
 		for (; i + 16 <= n; i += 16)
@@ -396,6 +493,18 @@ static inline void round_block(uint8_t *out, const uint16_t *row)
 	store(out, _mm256_permute4x64_epi64(_mm256_packus_epi16(a, b), 0xd8));
 }
 
+/* Up to 16 values, whatever lies behind them. */
+static void expand_rest(uint8_t *out, const uint16_t *row, int n, int level)
+{
+	uint8_t bytes[128];
+	switch (level) {
+	case 1: expand_block(bytes, row, 1); break;
+	case 2: expand_block(bytes, row, 2); break;
+	case 3: expand_block(bytes, row, 3); break;
+	}
+	memcpy(out, bytes, (size_t)n << level);
+}
+
 static IL_SIGNATURE_EXPAND_ROW(expand_row)
 {
 	int i = 0;
@@ -403,7 +512,8 @@ static IL_SIGNATURE_EXPAND_ROW(expand_row)
 	case 0:
 		for (; i + 32 <= n; i += 32)
 			round_block(out + i, row + i);
-		break;
+		il_blur_kernels_c.expand_row(out + i, row + i, n - i, level);
+		return;
 	case 1:
 		for (; i + 16 <= n; i += 16)
 			expand_block(out + 2 * i, row + i, 1);
@@ -417,13 +527,15 @@ static IL_SIGNATURE_EXPAND_ROW(expand_row)
 			expand_block(out + 8 * i, row + i, 3);
 		break;
 	}
-	il_blur_kernels_c.expand_row(out + (i << level), row + i, n - i, level);
+	if (i < n)
+		expand_rest(out + (i << level), row + i, n - i, level);
 }
 
 const struct il_blur_kernels il_blur_kernels_avx2 = {
 	.box_strip = box_strip,
 	.rows_to_strip = rows_to_strip,
 	.strip_to_rows = strip_to_rows,
+	.mix_lines = mix_lines,
 	.box_pairs = box_pairs,
 	.pairs_to_strip = pairs_to_strip,
 	.strip_to_pairs = strip_to_pairs,
