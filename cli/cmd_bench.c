@@ -1,151 +1,61 @@
-/* inlay bench lipsync */
-#include <limits.h>
+/* inlay bench lipsync | matte */
+#include "cmd_bench.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "cli.h"
-#include "lipsync.h"
 
-enum {
-	OPT_DEMO = 0x1000,
-	OPT_MODEL,
-	OPT_AUDIO_ENCODER,
-	OPT_FEATURES,
-	OPT_FRAMES,
-	OPT_ROUNDS,
-	OPT_SWEEP,
-	OPT_THREADS,
-	OPT_CACHE_MB,
-	OPT_JSON,
-	OPT_SVG,
+static const struct {
+	const char *name;
+	command_fn *run;
+	const char *what;
+} benches[] = {
+	{ "lipsync", cmd_bench_lipsync, "the lip-sync job beside its network alone, for a sweep of workers x batch" },
+	{ "matte", cmd_bench_matte, "a frame over its blurred background, beside PIL, OpenCV and a copy of the frame" },
 };
+enum { N_BENCHES = sizeof benches / sizeof *benches };
 
-static const struct argp_option options[] = {
-	{ "avatar", 'a', "PACK", 0, "avatar pack", 0 },
-	{ "demo", OPT_DEMO, 0, 0, "inlay's own presenter, which says hello unless given another speech", 0 },
-	{ "audio", 's', "SPEECH", 0, "speech", 0 },
-	{ "model", OPT_MODEL, "FILE.onnx", 0, "lip-sync network (default: the avatar's own)", 0 },
-	{ "audio-encoder", OPT_AUDIO_ENCODER, "FILE.onnx", 0, "audio encoder (default: the avatar's own)", 0 },
-	{ "features", OPT_FEATURES, "FILE.npy", 0, "ready audio features instead of an encoder", 0 },
-	{ "frames", OPT_FRAMES, "N", 0, "frames of one measurement (default: 40)", 0 },
-	{ "rounds", OPT_ROUNDS, "N", 0, "measurements of each way; the median counts (default: 3)", 0 },
-	{ "sweep", OPT_SWEEP, "LIST", 0,
-	  "workers x batch to try (default: 1x1,1x2,1x4 and one worker a processor), e.g. 1x1,2x1", 0 },
-	{ "threads", OPT_THREADS, "N", 0, "processors to use (default: all)", 0 },
-	{ "cache-mb", OPT_CACHE_MB, "N", 0, "memory for avatar frames", 0 },
-	{ "json", OPT_JSON, "FILE", 0, "write the figures there", 0 },
-	{ "svg", OPT_SVG, "FILE", 0, "draw them there", 0 },
-	{ 0 },
-};
-
-struct arguments {
-	struct common common;
-	struct bench_params bench;
-	bool named, demo;
-};
-
-static void parse_sweep(const struct argp_state *state, struct bench_params *b, const char *text)
+enum inlay_err bench_scratch(char path[PATH_MAX], struct inlay_error *err)
 {
-	int used;
-	const unsigned max = sizeof b->sweep / sizeof *b->sweep;
-	b->n_sweep = 0;
-	do {
-		unsigned *pair = b->sweep[b->n_sweep];
-		if (b->n_sweep == max || sscanf(text, "%ux%u%n", &pair[0], &pair[1], &used) != 2 || pair[0] < 1 ||
-		    pair[0] > 256 || pair[1] < 1 || pair[1] > 64 || (text[used] && text[used] != ','))
-			argp_error(state, "--sweep: \"%s\": expected up to %u WORKERSxBATCH, such as 1x1,2x1,1x4", text,
-			           max);
-		b->n_sweep++;
-		text += used;
-	} while (*text++ == ',');
+	snprintf(path, PATH_MAX, "%s/inlay-bench-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	return mkdtemp(path) ? INLAY_OK : il_fail_errno(err, "%s: cannot make this folder", path);
 }
 
-/* One session with growing batches, and one a processor: each of those takes the memory of a batch, so they get no
- * more than a frame. */
-static void default_sweep(struct bench_params *b)
-{
-	unsigned processors = b->job.threads ? b->job.threads : il_cpu_count();
-	const unsigned sweep[][2] = { { 1, 1 }, { 1, 2 }, { 1, 4 }, { processors < 256 ? processors : 256, 1 } };
-	b->n_sweep = processors > 1 ? 4 : 3;
-	memcpy(b->sweep, sweep, sizeof sweep);
-}
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *a = state->input;
-	struct bench_params *b = &a->bench;
-	switch (key) {
-	case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
-	case 'a': b->job.avatar = arg; return 0;
-	case OPT_DEMO: a->demo = true; return 0;
-	case 's': b->job.audio = arg; return 0;
-	case OPT_MODEL: b->job.model = arg; return 0;
-	case OPT_AUDIO_ENCODER: b->job.audio_encoder = arg; return 0;
-	case OPT_FEATURES: b->job.features = arg; return 0;
-	case OPT_FRAMES: b->frames = parse_integer(state, "frames", arg, 1, 1000000); return 0;
-	case OPT_ROUNDS: b->rounds = (unsigned)parse_integer(state, "rounds", arg, 1, 15); return 0;
-	case OPT_SWEEP: parse_sweep(state, b, arg); return 0;
-	case OPT_THREADS: b->job.threads = (unsigned)parse_integer(state, "threads", arg, 1, 1024); return 0;
-	case OPT_CACHE_MB: b->job.cache_bytes = parse_integer(state, "cache-mb", arg, 1, 1 << 20) << 20; return 0;
-	case OPT_JSON: b->json = arg; return 0;
-	case OPT_SVG: b->svg = arg; return 0;
-	case ARGP_KEY_ARG:
-		if (a->named || strcmp(arg, "lipsync"))
-			argp_error(state, "\"%s\": there is \"bench lipsync\"", arg);
-		a->named = true;
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->named)
-			argp_error(state, "bench what? There is \"bench lipsync\"");
-		if (a->demo && b->job.avatar)
-			argp_error(state, "--demo and --avatar each name an avatar: give one of them");
-		if (!a->demo && (!b->job.avatar || (!b->job.audio && !b->job.features)))
-			argp_error(state, "expected --avatar PACK and --audio SPEECH, or --demo");
-		return 0;
-	default: return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp_child children[] = { { .argp = &common_argp }, { 0 } };
-static const struct argp argp = {
-	.options = options,
-	.parser = parse,
-	.args_doc = "lipsync --avatar PACK --audio SPEECH\nlipsync --demo",
-	.doc = "Measures the lip-sync job three ways that take turns: the network alone, the whole job to a null sink, "
-	       "and "
-	       "the whole job to an mp4; for a sweep of workers x batch.",
-	.children = children,
-};
-
-static bool cancelled(void)
+bool bench_cancelled(void)
 {
 	return interrupted() != 0;
 }
 
-int cmd_bench(int argc, char **argv)
+int bench_status(enum inlay_err rc, const struct inlay_error *err)
 {
-	struct arguments a = { .bench = { .frames = 40, .rounds = 3, .cancelled = cancelled } };
-	struct inlay_error err = { 0 };
-	parse_options(&argp, argc, argv, &a);
-	if (!a.bench.n_sweep)
-		default_sweep(&a.bench);
-	if (a.demo && use_demo(&a.bench.job, &err))
-		return report_error(&err);
-	char scratch[PATH_MAX];
-	snprintf(scratch, sizeof scratch, "%s/inlay-bench-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	a.bench.scratch = mkdtemp(scratch);
-	if (!a.bench.scratch) {
-		il_fail_errno(&err, "%s: cannot make this folder", scratch);
-		return report_error(&err);
-	}
-	catch_interrupts();
-	enum inlay_err rc = bench_lipsync(&a.bench, &err);
-	rmdir(scratch);
 	if (rc == INLAY_ERR_CANCELLED)
 		return 128 + interrupted();
-	return rc ? report_error(&err) : EXIT_SUCCESS;
+	return rc ? report_error(err) : EXIT_SUCCESS;
+}
+
+static int usage(FILE *out, int status)
+{
+	fputs("Usage: inlay bench WHAT [OPTION...]\n\nMeasures this machine.\n\n", out);
+	for (int i = 0; i < N_BENCHES; i++)
+		fprintf(out, "  %-8s %s\n", benches[i].name, benches[i].what);
+	fputs("\n\"inlay bench WHAT --help\" tells its options.\n", out);
+	return status;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	for (int i = 0; i < N_BENCHES; i++)
+		if (!strcmp(what, benches[i].name)) {
+			char name[64];
+			snprintf(name, sizeof name, "%s %s", argv[0], what);
+			argv[1] = name;
+			return benches[i].run(argc - 1, argv + 1);
+		}
+	if (!strcmp(what, "--help") || !strcmp(what, "-?"))
+		return usage(stdout, EXIT_SUCCESS);
+	fprintf(stderr, "inlay: bench what? There are \"bench lipsync\" and \"bench matte\", found \"%s\"\n\n", what);
+	return usage(stderr, EXIT_USAGE);
 }

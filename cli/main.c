@@ -22,7 +22,7 @@ static const struct {
 	{ "features", cmd_features, "mel rows or audio features of a speech file, as .npy" },
 	{ "model", cmd_model, "look into matting networks, or run one on a picture: info, run" },
 	{ "models", cmd_models, "the matting networks that are here or can be fetched: list, get" },
-	{ "bench", cmd_bench, "measure this machine: bench lipsync" },
+	{ "bench", cmd_bench, "measure this machine: lipsync, matte" },
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
