@@ -5,12 +5,13 @@ pil     The chain that inlay replaces, step by step in PIL and NumPy: mask -> ne
         soft threshold -> MaxFilter or MinFilter -> GaussianBlur(5 * smooth) -> GaussianBlur(feather) -> alpha;
         out = frame * alpha + GaussianBlur(blur)(frame) * (1 - alpha), in float32.
 opencv  The same look in OpenCV, as fast as its functions give it, one thread: the threshold before the mask is enlarged
-        (which commutes), a separable dilation, the two blurs of the mask in one (their variances add up), Gaussians as
-        three boxes from sigma 2 on (PIL's are boxes too, and OpenCV's own takes twice as long), blending in 8 bits
-        plane by plane (half the time of blendLinear or of float), and memory that is allocated once.
+        (which commutes), a separable dilation, the two blurs of the mask in one (their variances add up),
+        cv2.GaussianBlur, blending in 8 bits plane by plane (half the time of blendLinear or of float), and memory that
+        is allocated once.
+opencv-boxes  The same with three boxes for every Gaussian from sigma 2 on, as PIL has them too: half the time.
 
 Answers lines on standard input with a line on standard output: first, unasked, "ready ..." or "missing PACKAGE: ...";
-then "pil" and "opencv" with the milliseconds of processor time that one frame took, "dump ROW FILE" with "ok" once
+then "pil", "opencv" and "opencv-boxes" with the milliseconds of processor time that one frame took, "dump ROW FILE" with "ok" once
 alpha and picture (BGR) of that row are in the file.
 """
 import argparse
@@ -91,9 +92,9 @@ def box_sizes(sigma, count=3):
 class Blur:
     """A Gaussian of pictures of one shape."""
 
-    def __init__(self, sigma, shape):
+    def __init__(self, sigma, shape, boxes):
         self.sigma = sigma
-        self.sizes = box_sizes(sigma) if sigma >= 2 else []
+        self.sizes = box_sizes(sigma) if boxes and sigma >= 2 else []
         self.buffers = [np.empty(shape, np.uint8) for _ in range(2)]
 
     def __call__(self, picture):
@@ -107,14 +108,14 @@ class Blur:
 
 
 class Opencv:
-    def __init__(self, args, frame, mask):
+    def __init__(self, args, frame, mask, boxes=False):
         self.args, self.frame, self.mask = args, frame, mask
         size = frame.shape[:2]
         self.full, self.grown, self.rest, self.part = (np.empty(size, np.uint8) for _ in range(4))
         self.fg, self.bg = ([np.empty(size, np.uint8) for _ in range(3)] for _ in range(2))
         self.out = np.empty_like(frame)
-        self.blur_mask = Blur(math.hypot(5 * args.smooth, args.feather), size)
-        self.blur_frame = Blur(args.blur, frame.shape)
+        self.blur_mask = Blur(math.hypot(5 * args.smooth, args.feather), size, boxes)
+        self.blur_frame = Blur(args.blur, frame.shape, boxes)
         self.kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * abs(args.expand) + 1,) * 2)
 
     def alpha(self):
@@ -148,7 +149,8 @@ def main():
     frame = np.fromfile(args.frame, np.uint8).reshape(args.height, args.width, 3)
     mask = np.fromfile(args.mask, np.float32)
     mask = mask.reshape(math.isqrt(mask.size), -1)
-    rows = {"pil": Pil(args, frame, mask), "opencv": Opencv(args, frame, mask)}
+    rows = {"pil": Pil(args, frame, mask), "opencv": Opencv(args, frame, mask),
+            "opencv-boxes": Opencv(args, frame, mask, boxes=True)}
     print(f"ready Python {sys.version.split()[0]}, NumPy {np.__version__}, Pillow {PIL.__version__}, "
           f"OpenCV {cv2.__version__}", flush=True)
     for line in sys.stdin:

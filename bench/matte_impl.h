@@ -45,7 +45,7 @@ void bench_python_destroy(struct bench_python **python);
 /* "Python 3.11.2, NumPy ..." */
 const char *bench_python_versions(const struct bench_python *python);
 
-/* Processor time of one frame of row "pil" or "opencv". */
+/* Processor time of one frame of row "pil", "opencv" or "opencv-boxes". */
 enum inlay_err bench_python_run(struct bench_python *python, const char *row, double *ms, struct inlay_error *err);
 
 /* What that row makes: width * height bytes of alpha, then as many pixels of BGR, in fresh memory. */

@@ -43,7 +43,7 @@ def without_test_data():
 def figures_are_consistent(scratch):
     figures, table = measured(scratch, *SMALL)
     rows = {row["name"]: row for row in figures["rows"]}
-    assert list(rows) == CHAINS + ["pil", "opencv", "memcpy"], list(rows)
+    assert list(rows) == CHAINS + ["pil", "opencv", "opencv-boxes", "memcpy"], list(rows)
     for name, row in rows.items():
         assert len(row["rounds"]) == figures["rounds"] == 3, row
         assert row["ms_per_frame"] == sorted(row["rounds"])[1] > 0, row
@@ -52,6 +52,7 @@ def figures_are_consistent(scratch):
         assert abs(float(printed[0]) - row["ms_per_frame"]) < 1e-3, (printed, row)
     ms = {name: row["ms_per_frame"] for name, row in rows.items()}
     for name, ratio in (("pil", ms["pil"] / ms["inlay"]), ("opencv", ms["opencv"] / ms["inlay"]),
+                        ("opencv_boxes", ms["opencv-boxes"] / ms["inlay"]),
                         ("memcpy", ms["inlay"] / ms["memcpy"])):
         assert abs(figures["ratios"][name] / ratio - 1) < 1e-3, (name, ratio, figures["ratios"])
     assert figures["size"] == "640x360" and figures["look"] == dict(blur=6, expand=4, smooth=0.5, feather=3), figures
