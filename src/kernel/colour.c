@@ -17,6 +17,12 @@ static struct luma_shares shares_of(enum inlay_matrix matrix)
 	}
 }
 
+void il_luma_shares(enum inlay_matrix matrix, double *red, double *blue)
+{
+	*red = shares_of(matrix).kr;
+	*blue = shares_of(matrix).kb;
+}
+
 static int16_t fixed(double weight, int unit)
 {
 	return (int16_t)lrint(weight * unit);

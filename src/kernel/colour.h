@@ -10,6 +10,9 @@
 #include "inlay/frame.h"
 #include "kernel/kernel.h"
 
+/* KR and KB: the shares of red and of blue in luma. */
+void il_luma_shares(enum inlay_matrix matrix, double *red, double *blue);
+
 /* Grey has Cb = Cr = 128 exactly, and white stays white. */
 void il_bgr_to_yuv_weights(struct inlay_colour colour, struct il_bgr_to_yuv *to);
 

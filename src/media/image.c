@@ -5,11 +5,11 @@
 #include <libswscale/swscale.h>
 #include <libyuv.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "media/exif.h"
 #include "media/jpeg.h"
 #include "media/libav.h"
 
@@ -43,6 +43,12 @@ static enum AVCodecID recognise(const uint8_t *data, size_t size)
 			return m->codec;
 	}
 	return AV_CODEC_ID_NONE;
+}
+
+const char *il_image_codec(const uint8_t *data, size_t size)
+{
+	enum AVCodecID id = recognise(data, size);
+	return id == AV_CODEC_ID_NONE ? NULL : avcodec_get_name(id);
 }
 
 static enum inlay_err fail_unknown(const char *name, size_t size, struct inlay_error *err)
@@ -262,12 +268,9 @@ enum inlay_err il_image_read_sized(const char *path, enum inlay_pixfmt format, i
 	return rc;
 }
 
-static unsigned get(const uint8_t *at, int bytes, bool little)
+static unsigned get32(const uint8_t *at)
 {
-	unsigned value = 0;
-	for (int i = 0; i < bytes; i++)
-		value = value << 8 | at[little ? bytes - 1 - i : i];
-	return value;
+	return (unsigned)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3];
 }
 
 /* Signature, length and name of the IHDR chunk, width, height. */
@@ -276,7 +279,7 @@ static enum inlay_err png_size(const uint8_t *data, size_t size, const char *pat
 {
 	if (size < 24 || memcmp(data + 12, "IHDR", 4))
 		return il_fail(err, INLAY_ERR_FORMAT, "%s: PNG without its header chunk", path);
-	unsigned w = get(data + 16, 4, false), h = get(data + 20, 4, false);
+	unsigned w = get32(data + 16), h = get32(data + 20);
 	if (!w || !h || w > MAX_SIDE || h > MAX_SIDE)
 		return il_fail(err, w && h ? INLAY_ERR_UNSUPPORTED : INLAY_ERR_FORMAT,
 		               "%s: is %ux%u pixels, expected 1..%d each way", path, w, h, MAX_SIDE);
@@ -285,38 +288,9 @@ static enum inlay_err png_size(const uint8_t *data, size_t size, const char *pat
 	return INLAY_OK;
 }
 
-/* Tag 0x0112 of the first directory of EXIF's TIFF; 1, which is upright, where there is none. */
-static unsigned tiff_orientation(const uint8_t *data, size_t size)
-{
-	bool little = size && data[0] == 'I';
-	size_t at = size >= 8 ? get(data + 4, 4, little) : size;
-	if (size < 10 || at > size - 2)
-		return 1;
-	unsigned entries = get(data + at, 2, little);
-	for (at += 2; entries-- && at + 12 <= size; at += 12)
-		if (get(data + at, 2, little) == 0x0112)
-			return get(data + at + 8, 2, little);
-	return 1;
-}
-
-/* EXIF's word on which way a JPEG is held, 1..8; 1 is upright. */
-static unsigned jpeg_orientation(const uint8_t *data, size_t size)
-{
-	unsigned orientation = 1;
-	/* Segments: 0xff, marker, length from itself on. The picture starts at 0xda. */
-	for (size_t at = 2, length; at + 4 <= size && data[at] == 0xff && data[at + 1] != 0xda; at += 2 + length) {
-		length = get(data + at + 2, 2, false);
-		if (length < 8 || at + 2 + length > size)
-			continue;
-		if (data[at + 1] == 0xe1 && !memcmp(data + at + 4, "Exif\0", 6))
-			orientation = tiff_orientation(data + at + 10, length - 8);
-	}
-	return orientation >= 1 && orientation <= 8 ? orientation : 1;
-}
-
 static void warn_of_orientation(const uint8_t *data, size_t size, const char *path)
 {
-	unsigned orientation = jpeg_orientation(data, size);
+	unsigned orientation = il_exif_orientation(data, size);
 	if (orientation > 1)
 		il_log_warn("%s: its EXIF orientation, %u, is ignored: the picture is taken as it is stored", path,
 		            orientation);
@@ -361,66 +335,5 @@ enum inlay_err il_image_size(const char *path, int *width, int *height, struct i
 	else
 		rc = decoded_size(&bytes, path, width, height, err);
 	il_bytes_destroy(&bytes);
-	return rc;
-}
-
-bool il_image_is(const char *path)
-{
-	uint8_t head[16] = { 0 };
-	FILE *file = fopen(path, "rb");
-	if (!file)
-		return false;
-	size_t n = fread(head, 1, sizeof head, file);
-	fclose(file);
-	return recognise(head, n) != AV_CODEC_ID_NONE;
-}
-
-/* Where pixel (x, y) of the upright picture stands in the stored one: from orientation 5 on rows and columns change
- * places, and either may count from the other end. EXIF 2.32, tag 0x0112. */
-static void stand_up(const struct inlay_frame *from, const struct inlay_frame *to, unsigned orientation)
-{
-	const struct inlay_frame_info *stored = inlay_frame_info(from), *upright = inlay_frame_info(to);
-	const bool sideways = orientation >= 5;
-	const bool mirror_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-	const bool mirror_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-	struct inlay_planes in, out;
-	inlay_frame_map(from, &in);
-	inlay_frame_map(to, &out);
-	for (int y = 0; y < upright->height; y++)
-		for (int x = 0; x < upright->width; x++) {
-			int column = sideways ? y : x, row = sideways ? x : y;
-			column = mirror_x ? stored->width - 1 - column : column;
-			row = mirror_y ? stored->height - 1 - row : row;
-			memcpy(out.data[0] + y * out.stride[0] + 3 * (ptrdiff_t)x,
-			       in.data[0] + row * in.stride[0] + 3 * (ptrdiff_t)column, 3);
-		}
-	inlay_frame_unmap(to);
-	inlay_frame_unmap(from);
-}
-
-enum inlay_err il_image_read_upright(const char *path, struct inlay_frame **out, struct inlay_error *err)
-{
-	struct inlay_frame *stored = NULL;
-	struct il_bytes bytes;
-	enum inlay_err rc = il_file_read(path, MAX_BYTES, &bytes, err);
-	if (rc)
-		return rc;
-	const unsigned orientation =
-		recognise(bytes.data, bytes.size) == AV_CODEC_ID_MJPEG ? jpeg_orientation(bytes.data, bytes.size) : 1;
-	rc = il_image_decode(bytes.data, bytes.size, path, INLAY_PIX_BGR24, &stored, err);
-	il_bytes_destroy(&bytes);
-	if (rc || orientation == 1) {
-		*out = stored;
-		return rc;
-	}
-	struct inlay_frame_info upright = *inlay_frame_info(stored);
-	if (orientation >= 5) {
-		upright.width = inlay_frame_info(stored)->height;
-		upright.height = inlay_frame_info(stored)->width;
-	}
-	rc = il_frame_create(out, &upright, err);
-	if (!rc)
-		stand_up(stored, *out, orientation);
-	inlay_frame_destroy(&stored);
 	return rc;
 }

@@ -2,11 +2,13 @@
 #ifndef IL_MEDIA_IMAGE_H
 #define IL_MEDIA_IMAGE_H
 
-#include <stdbool.h>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "frame/frame.h"
+
+/* libav's name for the kind of picture that begins with these bytes (16 or more), "mjpeg" for JPEG; NULL: none known.
+ */
+const char *il_image_codec(const uint8_t *data, size_t size);
 
 /* Decodes into INLAY_PIX_I420, INLAY_PIX_BGR24 or INLAY_PIX_GRAY8. JPEG to BGR24 equals OpenCV's imread bit for bit
  * (islow DCT, fancy upsampling), but that an EXIF orientation is ignored. JPEG to I420 takes the planes as they are
@@ -21,12 +23,6 @@ enum inlay_err il_image_read(const char *path, enum inlay_pixfmt format, struct 
 /* il_image_read for one of a series of pictures of one size: any other is INLAY_ERR_FORMAT before it is decoded. */
 enum inlay_err il_image_read_sized(const char *path, enum inlay_pixfmt format, int width, int height,
                                    struct inlay_frame **frame, struct inlay_error *err);
-
-/* Does the file begin as a picture does? */
-bool il_image_is(const char *path);
-
-/* A BGR24 picture as it is meant to be seen: an EXIF orientation is applied. */
-enum inlay_err il_image_read_upright(const char *path, struct inlay_frame **frame, struct inlay_error *err);
 
 /* Width and height, from the header alone for JPEG and PNG. Warns of an EXIF orientation. */
 enum inlay_err il_image_size(const char *path, int *width, int *height, struct inlay_error *err);

@@ -113,7 +113,7 @@ static void full_range_to_rgb(const struct inlay_planes *from, const struct inla
 static enum inlay_err i420_to_rgb(struct il_image_encoder *encoder, const struct inlay_planes *from,
                                   const struct inlay_frame_info *info, struct inlay_error *err)
 {
-	if (il_is_jpeg_colour(&info->colour)) {
+	if (il_same_yuv(&info->colour, &il_jpeg_colour)) {
 		full_range_to_rgb(from, info, encoder->picture);
 		return INLAY_OK;
 	}
@@ -124,7 +124,7 @@ static enum inlay_err i420_to_rgb(struct il_image_encoder *encoder, const struct
 		return rc;
 	struct il_recolour to_jpeg;
 	struct inlay_planes full;
-	il_recolour_init(&to_jpeg, &info->colour);
+	il_recolour_init(&to_jpeg, &info->colour, &il_jpeg_colour);
 	inlay_frame_map(encoder->recoloured, &full);
 	il_recolour_planes(&to_jpeg, from, &full, info->width, info->height);
 	full_range_to_rgb(&full, info, encoder->picture);

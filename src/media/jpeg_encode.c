@@ -184,8 +184,8 @@ static void encode_planes(struct il_jpeg_encoder *encoder, const struct inlay_fr
 {
 	struct jpeg_compress_struct *jpeg = &encoder->jpeg;
 	struct il_recolour recolour;
-	bool jpeg_colour = il_is_jpeg_colour(&info->colour);
-	il_recolour_init(&recolour, &info->colour);
+	bool jpeg_colour = il_same_yuv(&info->colour, &il_jpeg_colour);
+	il_recolour_init(&recolour, &info->colour, &il_jpeg_colour);
 	set_up(encoder, info, JCS_YCbCr, 3);
 	jpeg->raw_data_in = TRUE;
 	jpeg_start_compress(jpeg, TRUE);

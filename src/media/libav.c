@@ -14,7 +14,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+
+#define MAX_FPS_TERM 100000 /* keeps products of rates and frame numbers within 64 bits */
+/* Frame threading costs a frame of delay and memory a thread; beyond this it gains little. */
+#define MAX_AUTO_THREADS 8
+#define MAX_THREADS 16
 
 /* libav may send a line in pieces; each thread joins its own. */
 static _Thread_local char line[1024];
@@ -133,6 +139,29 @@ enum inlay_err il_libav_open(AVFormatContext **out, const char *path, const char
 	}
 	*out = format;
 	return INLAY_OK;
+}
+
+bool il_libav_shows(const AVStream *stream)
+{
+	int pictures = AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS;
+	return stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(stream->disposition & pictures);
+}
+
+struct inlay_rational il_libav_rate(const AVStream *stream)
+{
+	AVRational fps = stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : stream->r_frame_rate;
+	/* Variable rates come as frames over ticks, both large. */
+	av_reduce(&fps.num, &fps.den, fps.num, fps.den, MAX_FPS_TERM);
+	if (fps.num <= 0 || fps.den <= 0)
+		fps = (AVRational){ 25, 1 };
+	return (struct inlay_rational){ fps.num, fps.den };
+}
+
+int il_libav_threads(unsigned threads)
+{
+	unsigned automatic = il_cpu_count() < MAX_AUTO_THREADS ? il_cpu_count() : MAX_AUTO_THREADS;
+	threads = threads ? threads : automatic;
+	return (int)(threads < MAX_THREADS ? threads : MAX_THREADS);
 }
 
 int il_libav_muxer_takes(const AVOutputFormat *muxer, const AVStream *in)

@@ -2,7 +2,10 @@
 #ifndef IL_MEDIA_LIBAV_H
 #define IL_MEDIA_LIBAV_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
+#include "inlay/frame.h"
 
 /* Sends libav's messages to il_log, all at debug level: what the user reads is our own error text. Every open
  * function calls it first; any thread. */
@@ -30,5 +33,14 @@ enum inlay_err il_libav_open(struct AVFormatContext **format, const char *path, 
 struct AVOutputFormat;
 struct AVStream;
 int il_libav_muxer_takes(const struct AVOutputFormat *muxer, const struct AVStream *stream);
+
+/* A video stream that players show, not a cover picture. */
+bool il_libav_shows(const struct AVStream *stream);
+
+/* The stream's average rate as the nearest fraction of terms up to 100000; 25 where it tells none. */
+struct inlay_rational il_libav_rate(const struct AVStream *stream);
+
+/* How many threads a video decoder gets when `threads` are asked for, 0 for a sensible number. */
+int il_libav_threads(unsigned threads);
 
 #endif

@@ -1,30 +1,35 @@
-/* A decoded AVFrame into a frame of ours. */
+/* libav's decoded pictures as 8-bit I420: what every reader of video in this folder shares. */
 #ifndef IL_MEDIA_PICTURE_H
 #define IL_MEDIA_PICTURE_H
 
-#include <libavutil/frame.h>
-#include <libswscale/swscale.h>
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "frame/frame.h"
+#include "inlay/frame.h"
 
-/* Matrix, range, primaries and transfer as tagged; for RGB, what it is converted into. */
-struct inlay_colour il_picture_colour(const AVFrame *frame);
+struct AVFrame;
+struct SwsContext;
 
-/* The decoder says that part of it is made up. */
-bool il_picture_damaged(const AVFrame *frame);
+/* The tags that the picture has as I420. RGB becomes limited-range BT.601, swscale's own choice. */
+struct inlay_colour il_picture_colour(const struct AVFrame *frame);
 
-/* {0} is a fresh one. One thread at a time. */
+/* Bits a sample, of the deepest component. */
+int il_picture_depth(const struct AVFrame *frame);
+
+/* Planes of 8-bit 4:2:0. */
+bool il_picture_is_i420(const struct AVFrame *frame);
+
+/* {0} is ready for use; clear frees what it holds. One thread at a time. */
 struct il_picture_converter {
 	struct SwsContext *sws;
-	int format, width, height; /* that sws is made for */
+	int format; /* what sws was made for */
 };
+
 void il_picture_converter_clear(struct il_picture_converter *converter);
 
-/* Fills the first three planes of `to`, I420 or YUVA420P of the frame's size. 8-bit 4:2:0 and NV12 are copied; others
- * go through swscale, matrix and range kept. `name` is for messages. */
-enum inlay_err il_picture_convert(struct il_picture_converter *converter, const AVFrame *from,
-                                  const struct inlay_frame *to, const char *name, struct inlay_error *err);
+/* Writes planes 0 to 2 of an I420 picture of the frame's size. 4:2:0 of 8 bits is copied; other formats go through
+ * swscale, keeping matrix and range. All frames of a converter have one size. path is for messages. */
+enum inlay_err il_picture_to_i420(struct il_picture_converter *converter, const struct AVFrame *from,
+                                  const struct inlay_planes *to, const char *path, struct inlay_error *err);
 
 #endif

@@ -3,36 +3,29 @@
 #include <math.h>
 #include <stdint.h>
 
-/* Luma weights of red and blue: ITU-R BT.601-7, BT.709-6, BT.2020-2. */
-static void weights(enum inlay_matrix matrix, double *red, double *blue)
+#include "kernel/colour.h"
+
+const struct inlay_colour il_jpeg_colour = { INLAY_MATRIX_BT601, INLAY_RANGE_FULL, 2, 2 };
+
+static bool is_full(const struct inlay_colour *colour)
 {
-	switch (matrix) {
-	case INLAY_MATRIX_BT709:
-		*red = 0.2126;
-		*blue = 0.0722;
-		break;
-	case INLAY_MATRIX_BT2020:
-		*red = 0.2627;
-		*blue = 0.0593;
-		break;
-	default: *red = 0.299; *blue = 0.114;
-	}
+	return colour->range == INLAY_RANGE_FULL;
 }
 
-bool il_is_jpeg_colour(const struct inlay_colour *colour)
+bool il_same_yuv(const struct inlay_colour *a, const struct inlay_colour *b)
 {
-	double red, blue, jpeg_red, jpeg_blue;
-	weights(colour->matrix, &red, &blue);
-	weights(INLAY_MATRIX_BT601, &jpeg_red, &jpeg_blue);
-	return colour->range == INLAY_RANGE_FULL && red == jpeg_red && blue == jpeg_blue;
+	double a_red, a_blue, b_red, b_blue;
+	il_luma_shares(a->matrix, &a_red, &a_blue);
+	il_luma_shares(b->matrix, &b_red, &b_blue);
+	return is_full(a) == is_full(b) && a_red == b_red && a_blue == b_blue;
 }
 
 /* What U and V of the source do to Y, U and V of the result, at full range on both sides. */
-static void convert_chroma(enum inlay_matrix matrix, double u, double v, double yuv[3])
+static void convert_chroma(enum inlay_matrix from, enum inlay_matrix to, double u, double v, double yuv[3])
 {
 	double from_red, from_blue, to_red, to_blue;
-	weights(matrix, &from_red, &from_blue);
-	weights(INLAY_MATRIX_BT601, &to_red, &to_blue);
+	il_luma_shares(from, &from_red, &from_blue);
+	il_luma_shares(to, &to_red, &to_blue);
 	double red = 2 * (1 - from_red) * v;
 	double blue = 2 * (1 - from_blue) * u;
 	double green = -(from_red * red + from_blue * blue) / (1 - from_red - from_blue);
@@ -46,21 +39,23 @@ static int fixed(double value)
 	return (int)lround(value * 65536);
 }
 
-void il_recolour_init(struct il_recolour *recolour, const struct inlay_colour *from)
+void il_recolour_init(struct il_recolour *recolour, const struct inlay_colour *from, const struct inlay_colour *to)
 {
-	bool full = from->range == INLAY_RANGE_FULL;
-	double luma = full ? 1 : 255 / 219.0, chroma = full ? 1 : 255 / 224.0;
+	double luma = (is_full(from) ? 1 : 255 / 219.0) * (is_full(to) ? 1 : 219 / 255.0);
+	double chroma = (is_full(from) ? 1 : 255 / 224.0) * (is_full(to) ? 1 : 224 / 255.0);
+	double luma_of_chroma = (is_full(from) ? 1 : 255 / 224.0) * (is_full(to) ? 1 : 219 / 255.0);
 	double u[3], v[3];
-	convert_chroma(from->matrix, chroma, 0, u);
-	convert_chroma(from->matrix, 0, chroma, v);
-	*recolour = (struct il_recolour){ .y_offset = full ? 0 : 16,
+	convert_chroma(from->matrix, to->matrix, 1, 0, u);
+	convert_chroma(from->matrix, to->matrix, 0, 1, v);
+	*recolour = (struct il_recolour){ .y_offset = is_full(from) ? 0 : 16,
+		                          .to_offset = is_full(to) ? 0 : 16,
 		                          .y_y = fixed(luma),
-		                          .y_u = fixed(u[0]),
-		                          .y_v = fixed(v[0]),
-		                          .u_u = fixed(u[1]),
-		                          .u_v = fixed(v[1]),
-		                          .v_u = fixed(u[2]),
-		                          .v_v = fixed(v[2]) };
+		                          .y_u = fixed(u[0] * luma_of_chroma),
+		                          .y_v = fixed(v[0] * luma_of_chroma),
+		                          .u_u = fixed(u[1] * chroma),
+		                          .u_v = fixed(v[1] * chroma),
+		                          .v_u = fixed(u[2] * chroma),
+		                          .v_v = fixed(v[2] * chroma) };
 }
 
 static uint8_t round_and_clip(int value)
@@ -74,7 +69,7 @@ static void luma_row(const struct il_recolour *r, const uint8_t *restrict y, con
                      const uint8_t *restrict v, uint8_t *restrict to, int width)
 {
 	const int gain = r->y_y, by_u = r->y_u, by_v = r->y_v;
-	const int base = -r->y_offset * gain - 128 * (by_u + by_v);
+	const int base = r->to_offset * 65536 - r->y_offset * gain - 128 * (by_u + by_v);
 	for (int x = 0; x < width / 2; x++) {
 		int chroma = base + u[x] * by_u + v[x] * by_v;
 		to[2 * x] = round_and_clip(y[2 * x] * gain + chroma);

@@ -6,336 +6,395 @@
 #include <string.h>
 
 #include "kernel/colour.h"
+#include "media/recolour.h"
+#include "media/shrink.h"
 
-/* A part of a picture; x and y are even, so that it begins with a chroma sample. */
-struct part {
-	int x, y, width, height;
+/* Planes of one size into another: axes that shrink are averaged first, then those that grow are interpolated. */
+struct plane_scaler {
+	int from_width, from_height, middle_width, middle_height, to_width, to_height;
+	struct il_shrink *shrink; /* NULL: no axis shrinks */
+	uint8_t *middle;          /* between the two steps, where both are needed */
 };
 
 struct il_scaler {
-	struct inlay_frame_info from, to;
+	struct inlay_frame_info from, to; /* of the parts below; alpha is left out */
 	enum il_fit fit;
-	struct part source, target; /* what becomes what; with TILE both have one size, and the target repeats */
-	bool scales, converts;
-	struct inlay_frame *scaled;     /* between scaling and converting */
-	struct inlay_frame *bgr;        /* between one YCbCr and another */
-	struct inlay_frame *colours[2]; /* of BGR before and after scaling: the planes of B, G, R under each other */
-	uint16_t *chroma;               /* rows that conversions need */
-	uint8_t *row;
+	struct inlay_rect crop, place; /* part of the source that is used; part of the target where it goes */
+	bool border, scales, converts;
+	struct plane_scaler whole, half; /* half: chroma */
+	uint8_t *split;                  /* B, G and R as planes, of the crop and then of the place */
+	struct inlay_frame *scaled;      /* not yet converted */
+	struct inlay_frame *tile;        /* converted, at its own size */
+	int *tile_x;                     /* which chroma sample of a tile comes at x */
+	uint16_t *chroma;                /* scratch of il_i420_to_bgr */
+	uint8_t *rows;                   /* of il_bgr_to_i420 */
+	struct il_recolour recolour;
 };
 
-/* A whole picture or a part of one: I420 or BGR24. */
-struct picture {
-	struct inlay_frame_info info;
-	struct inlay_planes planes;
-};
-
-static bool is_bgr(enum inlay_pixfmt format)
+static bool is_bgr(const struct inlay_frame_info *info)
 {
-	return format == INLAY_PIX_BGR24 || format == INLAY_PIX_BGR24A8;
+	return info->format == INLAY_PIX_BGR24;
 }
 
-static bool is_known(enum inlay_pixfmt format)
+static int min(int a, int b)
 {
-	return is_bgr(format) || format == INLAY_PIX_I420 || format == INLAY_PIX_YUVA420P;
+	return a < b ? a : b;
 }
 
-/* Tags that mean one conversion. */
-static bool same_colour(const struct inlay_frame_info *a, const struct inlay_frame_info *b)
+static int half_of(int size)
 {
-	struct il_bgr_to_yuv x, y;
-	if (is_bgr(a->format) || is_bgr(b->format))
-		return is_bgr(a->format) && is_bgr(b->format);
-	il_bgr_to_yuv_weights(a->colour, &x);
-	il_bgr_to_yuv_weights(b->colour, &y);
-	return !memcmp(x.y, y.y, sizeof x.y) && !memcmp(x.u, y.u, sizeof x.u) && !memcmp(x.v, y.v, sizeof x.v) &&
-	       x.y_offset == y.y_offset;
+	return (size + 1) / 2;
 }
 
-/* size * numerator / denominator, at least 1 and at most `most`. */
-static int share(int size, int64_t numerator, int64_t denominator, int most)
+static enum inlay_err plane_scaler_init(struct plane_scaler *s, int from_width, int from_height, int to_width,
+                                        int to_height, struct inlay_error *err)
 {
-	int64_t result = (size * numerator + denominator / 2) / denominator;
-	return result < 1 ? 1 : result > most ? most : (int)result;
-}
-
-static int middle(int whole, int part)
-{
-	return (whole - part) / 2 & ~1;
-}
-
-static void lay_out(struct il_scaler *s)
-{
-	const int from_w = s->from.width, from_h = s->from.height, to_w = s->to.width, to_h = s->to.height;
-	const bool wider = (int64_t)from_w * to_h > (int64_t)to_w * from_h; /* than the target */
-	s->source = (struct part){ 0, 0, from_w, from_h };
-	s->target = (struct part){ 0, 0, to_w, to_h };
-	if (s->fit == IL_FIT_FIT) {
-		if (wider)
-			s->target.height = share(from_h, to_w, from_w, to_h);
-		else
-			s->target.width = share(from_w, to_h, from_h, to_w);
-		s->target.x = middle(to_w, s->target.width);
-		s->target.y = middle(to_h, s->target.height);
-	} else if (s->fit == IL_FIT_FILL) {
-		if (wider)
-			s->source.width = share(to_w, from_h, to_h, from_w);
-		else
-			s->source.height = share(to_h, from_w, to_w, from_h);
-		s->source.x = middle(from_w, s->source.width);
-		s->source.y = middle(from_h, s->source.height);
-	} else if (s->fit == IL_FIT_TILE) {
-		s->source.width = s->target.width = from_w < to_w ? from_w : to_w;
-		s->source.height = s->target.height = from_h < to_h ? from_h : to_h;
-		/* A tile holds whole chroma samples. */
-		s->source.width = s->target.width -= s->target.width > 1 ? s->target.width & 1 : 0;
-		s->source.height = s->target.height -= s->target.height > 1 ? s->target.height & 1 : 0;
-	}
-	s->scales = s->source.width != s->target.width || s->source.height != s->target.height;
-	s->converts = !same_colour(&s->from, &s->to);
-}
-
-static enum inlay_err take(struct inlay_frame **frame, enum inlay_pixfmt format, int width, int height,
-                           struct inlay_colour colour, struct inlay_error *err)
-{
-	const struct inlay_frame_info info = { format, width, height, colour };
-	return il_frame_create(frame, &info, err);
-}
-
-static enum inlay_err take_memory(struct il_scaler *s, struct inlay_error *err)
-{
-	const bool bgr = is_bgr(s->from.format);
-	const struct part *from = &s->source, *to = &s->target;
-	const struct inlay_colour colour = s->from.colour;
-	enum inlay_err rc = INLAY_OK;
-	if (s->scales && s->converts)
-		rc = take(&s->scaled, bgr ? INLAY_PIX_BGR24 : INLAY_PIX_I420, to->width, to->height, colour, err);
-	if (!rc && s->converts && !bgr && !is_bgr(s->to.format))
-		rc = take(&s->bgr, INLAY_PIX_BGR24, to->width, to->height, colour, err);
-	if (!rc && s->scales && bgr)
-		rc = take(&s->colours[0], INLAY_PIX_GRAY8, from->width, 3 * from->height, colour, err);
-	if (!rc && s->scales && bgr)
-		rc = take(&s->colours[1], INLAY_PIX_GRAY8, to->width, 3 * to->height, colour, err);
-	s->chroma = malloc(IL_CHROMA_SCRATCH(to->width) * sizeof *s->chroma);
-	s->row = malloc(IL_BGR_SCRATCH(to->width));
-	return rc ? rc : s->chroma && s->row ? INLAY_OK : il_fail_memory(err);
-}
-
-enum inlay_err il_scaler_create(struct il_scaler **out, const struct inlay_frame_info *from,
-                                const struct inlay_frame_info *to, enum il_fit fit, struct inlay_error *err)
-{
-	*out = NULL;
-	if (!is_known(from->format) || !is_known(to->format))
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "scaling %s into %s: expected I420 or BGR24",
-		               il_pixfmt_name(from->format), il_pixfmt_name(to->format));
-	if (from->width < 1 || from->height < 1 || to->width < 1 || to->height < 1)
-		return il_fail(err, INLAY_ERR_INVALID, "scaling %dx%d into %dx%d: expected 1 at least", from->width,
-		               from->height, to->width, to->height);
-	struct il_scaler *s = calloc(1, sizeof *s);
-	if (!s)
+	s->from_width = from_width;
+	s->from_height = from_height;
+	s->to_width = to_width;
+	s->to_height = to_height;
+	s->middle_width = min(from_width, to_width);
+	s->middle_height = min(from_height, to_height);
+	bool shrinks = s->middle_width < from_width || s->middle_height < from_height;
+	bool grows = s->middle_width < to_width || s->middle_height < to_height;
+	if (shrinks && grows && !(s->middle = malloc((size_t)s->middle_width * (size_t)s->middle_height)))
 		return il_fail_memory(err);
-	s->from = *from;
-	s->to = *to;
-	s->fit = fit;
-	lay_out(s);
-	enum inlay_err rc = take_memory(s, err);
-	if (rc)
-		il_scaler_destroy(&s);
-	*out = s;
-	return rc;
+	if (!shrinks)
+		return INLAY_OK;
+	return il_shrink_create(&s->shrink, from_width, from_height, s->middle_width, s->middle_height, err);
 }
 
-void il_scaler_destroy(struct il_scaler **slot)
+static void plane_scaler_clear(struct plane_scaler *s)
 {
-	struct il_scaler *s = *slot;
-	*slot = NULL;
-	if (!s)
-		return;
-	inlay_frame_destroy(&s->scaled);
-	inlay_frame_destroy(&s->bgr);
-	inlay_frame_destroy(&s->colours[0]);
-	inlay_frame_destroy(&s->colours[1]);
-	free(s->chroma);
-	free(s->row);
-	free(s);
+	il_shrink_destroy(&s->shrink);
+	free(s->middle);
 }
 
-/* ---- pictures ---- */
-
-static struct picture part_of(const struct inlay_frame_info *info, const struct inlay_planes *planes,
-                              const struct part *part)
+static void scale_plane(const struct plane_scaler *s, const uint8_t *from, ptrdiff_t from_stride, uint8_t *to,
+                        ptrdiff_t to_stride)
 {
-	struct picture p = { { INLAY_PIX_I420, part->width, part->height, info->colour }, { { NULL } } };
-	if (is_bgr(info->format)) {
-		p.info.format = INLAY_PIX_BGR24;
-		p.planes.stride[0] = planes->stride[0];
-		p.planes.data[0] = planes->data[0] + part->y * planes->stride[0] + 3 * (ptrdiff_t)part->x;
-		return p;
-	}
-	for (int i = 0; i < 3; i++) {
-		p.planes.stride[i] = planes->stride[i];
-		p.planes.data[i] =
-			planes->data[i] + (i ? part->y / 2 : part->y) * planes->stride[i] + (i ? part->x / 2 : part->x);
-	}
-	return p;
-}
-
-/* Host memory stays where it is between maps. */
-static struct picture whole_of(const struct inlay_frame *frame)
-{
-	struct picture p = { .info = *inlay_frame_info(frame) };
-	inlay_frame_map(frame, &p.planes);
-	inlay_frame_unmap(frame);
-	return p;
-}
-
-static void copy(const struct picture *from, const struct picture *to)
-{
-	for (int i = 0; i < il_plane_count(to->info.format); i++) {
-		size_t bytes;
-		int rows;
-		il_plane_size(&to->info, i, &bytes, &rows);
-		CopyPlane(from->planes.data[i], (int)from->planes.stride[i], to->planes.data[i],
-		          (int)to->planes.stride[i], (int)bytes, rows);
-	}
-}
-
-static void scale_bgr(struct il_scaler *s, const struct picture *from, const struct picture *to)
-{
-	const struct picture apart = whole_of(s->colours[0]), small = whole_of(s->colours[1]);
-	uint8_t *big[3], *little[3];
-	const int a = (int)apart.planes.stride[0], b = (int)small.planes.stride[0];
-	for (int c = 0; c < 3; c++) {
-		big[c] = apart.planes.data[0] + (ptrdiff_t)c * from->info.height * a;
-		little[c] = small.planes.data[0] + (ptrdiff_t)c * to->info.height * b;
-	}
-	SplitRGBPlane(from->planes.data[0], (int)from->planes.stride[0], big[0], a, big[1], a, big[2], a,
-	              from->info.width, from->info.height);
-	for (int c = 0; c < 3; c++)
-		ScalePlane(big[c], a, from->info.width, from->info.height, little[c], b, to->info.width,
-		           to->info.height, kFilterBox);
-	MergeRGBPlane(little[0], b, little[1], b, little[2], b, to->planes.data[0], (int)to->planes.stride[0],
-	              to->info.width, to->info.height);
-}
-
-/* To another size. libyuv takes the mean of what becomes one pixel, and interpolates where a picture grows. */
-static void scale(struct il_scaler *s, const struct picture *from, const struct picture *to)
-{
-	if (to->info.format == INLAY_PIX_BGR24) {
-		scale_bgr(s, from, to);
+	if (s->shrink && !s->middle) {
+		il_shrink_run(s->shrink, to, to_stride, from, from_stride);
 		return;
 	}
-	for (int i = 0; i < 3; i++) {
-		size_t from_width, width;
-		int from_rows, rows;
-		il_plane_size(&from->info, i, &from_width, &from_rows);
-		il_plane_size(&to->info, i, &width, &rows);
-		ScalePlane(from->planes.data[i], (int)from->planes.stride[i], (int)from_width, from_rows,
-		           to->planes.data[i], (int)to->planes.stride[i], (int)width, rows, kFilterBox);
+	if (s->shrink) {
+		il_shrink_run(s->shrink, s->middle, s->middle_width, from, from_stride);
+		from = s->middle;
+		from_stride = s->middle_width;
 	}
+	ScalePlane(from, (int)from_stride, s->middle_width, s->middle_height, to, (int)to_stride, s->to_width,
+	           s->to_height, kFilterBilinear);
 }
 
-/* To another format or colour. */
-static void convert(struct il_scaler *s, const struct picture *from, const struct picture *to)
+static void scale_i420(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to)
 {
-	const struct picture *bgr = is_bgr(from->info.format) ? from : to, via = s->bgr ? whole_of(s->bgr) : *to;
-	if (s->bgr)
-		bgr = &via;
-	if (bgr != from)
-		il_i420_to_bgr(bgr->planes.data[0], bgr->planes.stride[0], &from->info, &from->planes,
-		               (struct inlay_rect){ 0, 0, from->info.width, from->info.height }, s->chroma);
-	if (bgr != to)
-		il_bgr_to_i420(&to->info, &to->planes, bgr->planes.data[0], bgr->planes.stride[0], s->row);
-}
-
-/* ---- what the fit leaves to do ---- */
-
-static void blacken(const struct picture *to, int x0, int y0, int x1, int y1)
-{
-	if (x0 >= x1 || y0 >= y1)
-		return;
-	if (to->info.format == INLAY_PIX_BGR24) {
-		for (int y = y0; y < y1; y++)
-			memset(to->planes.data[0] + y * to->planes.stride[0] + 3 * x0, 0, 3 * (size_t)(x1 - x0));
-		return;
-	}
-	const int black = to->info.colour.range == INLAY_RANGE_FULL ? 0 : 16;
 	for (int i = 0; i < 3; i++)
-		for (int y = i ? y0 / 2 : y0; y < (i ? (y1 + 1) / 2 : y1); y++) {
-			int left = i ? x0 / 2 : x0, right = i ? (x1 + 1) / 2 : x1;
-			memset(to->planes.data[i] + y * to->planes.stride[i] + left, i ? 128 : black,
-			       (size_t)(right - left));
-		}
+		scale_plane(i ? &s->half : &s->whole, from->data[i], from->stride[i], to->data[i], to->stride[i]);
 }
 
-/* A bar begins with the chroma sample behind the picture's last one. */
-static void add_bars(const struct il_scaler *s, const struct picture *to)
+static void scale_bgr(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to)
 {
-	const struct part *p = &s->target;
-	const int right = p->x + p->width + (p->width & 1), bottom = p->y + p->height + (p->height & 1);
-	blacken(to, 0, 0, p->x, to->info.height);
-	blacken(to, right, 0, to->info.width, to->info.height);
-	blacken(to, 0, 0, to->info.width, p->y);
-	blacken(to, 0, bottom, to->info.width, to->info.height);
+	const struct plane_scaler *p = &s->whole;
+	size_t from_size = (size_t)p->from_width * (size_t)p->from_height;
+	size_t to_size = (size_t)p->to_width * (size_t)p->to_height;
+	uint8_t *a = s->split, *b = s->split + 3 * from_size;
+	SplitRGBPlane(from->data[0], (int)from->stride[0], a, p->from_width, a + from_size, p->from_width,
+	              a + 2 * from_size, p->from_width, p->from_width, p->from_height);
+	for (size_t i = 0; i < 3; i++)
+		scale_plane(p, a + i * from_size, p->from_width, b + i * to_size, p->to_width);
+	MergeRGBPlane(b, p->to_width, b + to_size, p->to_width, b + 2 * to_size, p->to_width, to->data[0],
+	              (int)to->stride[0], p->to_width, p->to_height);
 }
 
-/* Repeats what stands in the upper left corner: to the right, then downwards. */
-static void repeat(const struct il_scaler *s, const struct picture *to)
+static void scale(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to)
 {
-	for (int i = 0; i < il_plane_count(to->info.format); i++) {
-		const bool chroma = i && to->info.format == INLAY_PIX_I420;
-		const size_t unit = to->info.format == INLAY_PIX_BGR24 ? 3 : 1;
-		const size_t tile = unit * (size_t)(chroma ? (s->target.width + 1) / 2 : s->target.width);
-		const int tile_rows = chroma ? (s->target.height + 1) / 2 : s->target.height;
-		size_t bytes;
+	if (is_bgr(&s->from))
+		scale_bgr(s, from, to);
+	else
+		scale_i420(s, from, to);
+}
+
+static void i420_to_bgr(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to,
+                        int width, int height)
+{
+	const struct inlay_frame_info info = { INLAY_PIX_I420, width, height, s->from.colour };
+	il_i420_to_bgr(to->data[0], to->stride[0], &info, from, (struct inlay_rect){ 0, 0, width, height }, s->chroma);
+}
+
+static void bgr_to_i420(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to,
+                        int width, int height)
+{
+	const struct inlay_frame_info info = { INLAY_PIX_I420, width, height, s->to.colour };
+	il_bgr_to_i420(&info, to, from->data[0], from->stride[0], s->rows);
+}
+
+static void convert(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to,
+                    int width, int height)
+{
+	if (is_bgr(&s->to))
+		i420_to_bgr(s, from, to, width, height);
+	else if (is_bgr(&s->from))
+		bgr_to_i420(s, from, to, width, height);
+	else
+		il_recolour_planes(&s->recolour, from, to, width, height);
+}
+
+/* Rows of pixels of `bytes` bytes, repeated every `width` pixels and `height` rows. */
+static void tile_plane(const uint8_t *from, ptrdiff_t from_stride, int width, int height, uint8_t *to,
+                       ptrdiff_t to_stride, int to_width, int to_height, size_t bytes)
+{
+	for (int y = 0; y < to_height; y++)
+		for (int x = 0; x < to_width; x += width)
+			memcpy(to + y * to_stride + (size_t)x * bytes, from + y % height * from_stride,
+			       (size_t)min(width, to_width - x) * bytes);
+}
+
+/* Tiles of odd size begin in the middle of a chroma sample: each sample comes from where its first pixel does. */
+static void tile_chroma(const struct il_scaler *s, const uint8_t *from, ptrdiff_t from_stride, uint8_t *to,
+                        ptrdiff_t to_stride)
+{
+	for (int y = 0; y < half_of(s->to.height); y++) {
+		const uint8_t *row = from + 2 * y % s->from.height / 2 * from_stride;
+		for (int x = 0; x < half_of(s->to.width); x++)
+			to[x] = row[s->tile_x[x]];
+		to += to_stride;
+	}
+}
+
+static void tile(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to)
+{
+	tile_plane(from->data[0], from->stride[0], s->from.width, s->from.height, to->data[0], to->stride[0],
+	           s->to.width, s->to.height, is_bgr(&s->to) ? 3 : 1);
+	for (int i = 1; i < 3 && !is_bgr(&s->to); i++)
+		tile_chroma(s, from->data[i], from->stride[i], to->data[i], to->stride[i]);
+}
+
+static void paint_black(const struct il_scaler *s, const struct inlay_planes *planes)
+{
+	uint8_t luma = is_bgr(&s->to) || s->to.colour.range == INLAY_RANGE_FULL ? 0 : 16;
+	for (int i = 0; i < il_plane_count(s->to.format); i++) {
+		size_t row_bytes;
 		int rows;
-		il_plane_size(&to->info, i, &bytes, &rows);
-		for (int y = 0; y < rows; y++) {
-			uint8_t *row = to->planes.data[i] + y * to->planes.stride[i];
-			if (y >= tile_rows) {
-				memcpy(row, row - tile_rows * to->planes.stride[i], bytes);
-				continue;
-			}
-			for (size_t x = tile; x < bytes; x++)
-				row[x] = row[x - tile];
-		}
+		il_plane_size(&s->to, i, &row_bytes, &rows);
+		for (int y = 0; y < rows; y++)
+			memset(planes->data[i] + y * planes->stride[i], i ? 128 : luma, row_bytes);
+	}
+}
+
+/* The planes from the corner of `rect` on. */
+static struct inlay_planes part_of(const struct inlay_planes *planes, const struct inlay_frame_info *info,
+                                   const struct inlay_rect *rect)
+{
+	struct inlay_planes part = *planes;
+	part.data[0] += rect->y0 * part.stride[0] + (is_bgr(info) ? 3 : 1) * rect->x0;
+	for (int i = 1; i < 3 && !is_bgr(info); i++)
+		part.data[i] += rect->y0 / 2 * part.stride[i] + rect->x0 / 2;
+	return part;
+}
+
+static void run_tile(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to)
+{
+	if (!s->converts) {
+		tile(s, from, to);
+		return;
+	}
+	struct inlay_planes converted;
+	inlay_frame_map(s->tile, &converted);
+	convert(s, from, &converted, s->from.width, s->from.height);
+	tile(s, &converted, to);
+	inlay_frame_unmap(s->tile);
+}
+
+static void run_scaled(const struct il_scaler *s, const struct inlay_planes *from, const struct inlay_planes *to)
+{
+	struct inlay_planes source = part_of(from, &s->from, &s->crop), scaled;
+	struct inlay_planes target = part_of(to, &s->to, &s->place);
+	int width = s->place.x1 - s->place.x0, height = s->place.y1 - s->place.y0;
+	if (s->border)
+		paint_black(s, to);
+	if (!s->converts) {
+		scale(s, &source, &target);
+	} else if (!s->scales) {
+		convert(s, &source, &target, width, height);
+	} else {
+		inlay_frame_map(s->scaled, &scaled);
+		scale(s, &source, &scaled);
+		convert(s, &scaled, &target, width, height);
+		inlay_frame_unmap(s->scaled);
 	}
 }
 
 static bool has_shape(const struct inlay_frame *frame, const struct inlay_frame_info *info)
 {
-	const struct inlay_frame_info *found = inlay_frame_info(frame);
-	return found->format == info->format && found->width == info->width && found->height == info->height;
+	const struct inlay_frame_info *is = inlay_frame_info(frame);
+	bool bgr = is->format == INLAY_PIX_BGR24 || is->format == INLAY_PIX_BGR24A8;
+	return is->width == info->width && is->height == info->height && bgr == is_bgr(info) &&
+	       (bgr || is->format == INLAY_PIX_I420 || is->format == INLAY_PIX_YUVA420P);
 }
 
 enum inlay_err il_scaler_run(struct il_scaler *s, const struct inlay_frame *from, const struct inlay_frame *to,
                              struct inlay_error *err)
 {
 	if (!has_shape(from, &s->from) || !has_shape(to, &s->to))
-		return il_fail(err, INLAY_ERR_INVALID, "scaling %s %dx%d into %s %dx%d: other frames were announced",
-		               il_pixfmt_name(inlay_frame_info(from)->format), inlay_frame_info(from)->width,
-		               inlay_frame_info(from)->height, il_pixfmt_name(inlay_frame_info(to)->format),
-		               inlay_frame_info(to)->width, inlay_frame_info(to)->height);
+		return il_fail(
+			err, INLAY_ERR_INVALID, "a scaler from %dx%d to %dx%d got %dx%d and %dx%d, or another format",
+			s->from.width, s->from.height, s->to.width, s->to.height, inlay_frame_info(from)->width,
+			inlay_frame_info(from)->height, inlay_frame_info(to)->width, inlay_frame_info(to)->height);
 	struct inlay_planes source, target;
 	inlay_frame_map(from, &source);
 	inlay_frame_map(to, &target);
-	const struct picture in = part_of(&s->from, &source, &s->source), out = part_of(&s->to, &target, &s->target);
-	const struct part all = { 0, 0, s->to.width, s->to.height };
-	const struct picture whole = part_of(&s->to, &target, &all);
-	struct picture now = in;
-	if (s->scales) {
-		now = s->converts ? whole_of(s->scaled) : out;
-		scale(s, &in, &now);
-	}
-	if (s->converts)
-		convert(s, &now, &out);
-	else if (!s->scales)
-		copy(&in, &out);
-	if (s->fit == IL_FIT_FIT)
-		add_bars(s, &whole);
-	else if (s->fit == IL_FIT_TILE)
-		repeat(s, &whole);
+	if (s->fit == IL_FIT_TILE)
+		run_tile(s, &source, &target);
+	else
+		run_scaled(s, &source, &target);
 	inlay_frame_unmap(to);
 	inlay_frame_unmap(from);
 	return INLAY_OK;
+}
+
+/* As much of `limit` as keeps the proportion a : b to `other`; 4:2:0 needs even numbers. */
+static int proportional(int other, int a, int b, int limit, bool even)
+{
+	int64_t size = ((int64_t)other * a + b / 2) / b;
+	if (size >= limit)
+		return limit;
+	if (even)
+		return size < 2 ? 2 : (int)size & ~1;
+	return size < 1 ? 1 : (int)size;
+}
+
+static struct inlay_rect centred(int width, int height, int in_width, int in_height, bool even)
+{
+	int x = (in_width - width) / 2, y = (in_height - height) / 2;
+	if (even) {
+		x &= ~1;
+		y &= ~1;
+	}
+	return (struct inlay_rect){ x, y, x + width, y + height };
+}
+
+static void lay_out(struct il_scaler *s)
+{
+	int w = s->from.width, h = s->from.height, to_w = s->to.width, to_h = s->to.height;
+	bool wider = (int64_t)w * to_h > (int64_t)to_w * h; /* the picture than the target */
+	s->crop = (struct inlay_rect){ 0, 0, w, h };
+	s->place = (struct inlay_rect){ 0, 0, to_w, to_h };
+	if (s->fit == IL_FIT_FIT) {
+		bool even = !is_bgr(&s->to);
+		int width = wider ? to_w : proportional(to_h, w, h, to_w, even);
+		int height = wider ? proportional(to_w, h, w, to_h, even) : to_h;
+		s->place = centred(width, height, to_w, to_h, even);
+		s->border = width < to_w || height < to_h;
+	} else if (s->fit == IL_FIT_FILL) {
+		bool even = !is_bgr(&s->from);
+		int width = wider ? proportional(h, to_w, to_h, w, even) : w;
+		int height = wider ? h : proportional(w, to_h, to_w, h, even);
+		s->crop = centred(width, height, w, h, even);
+	}
+}
+
+static enum inlay_err make_planes(struct il_scaler *s, struct inlay_error *err)
+{
+	int from_width = s->crop.x1 - s->crop.x0, from_height = s->crop.y1 - s->crop.y0;
+	int to_width = s->place.x1 - s->place.x0, to_height = s->place.y1 - s->place.y0;
+	s->scales = from_width != to_width || from_height != to_height;
+	enum inlay_err rc = plane_scaler_init(&s->whole, from_width, from_height, to_width, to_height, err);
+	if (!rc)
+		rc = plane_scaler_init(&s->half, half_of(from_width), half_of(from_height), half_of(to_width),
+		                       half_of(to_height), err);
+	if (!rc && s->converts && s->scales) {
+		struct inlay_frame_info info = s->from;
+		info.width = to_width;
+		info.height = to_height;
+		rc = il_frame_create(&s->scaled, &info, err);
+	}
+	if (rc || !is_bgr(&s->from))
+		return rc;
+	size_t pixels = (size_t)from_width * (size_t)from_height + (size_t)to_width * (size_t)to_height;
+	s->split = malloc(3 * pixels);
+	return s->split ? INLAY_OK : il_fail_memory(err);
+}
+
+static enum inlay_err make_tile(struct il_scaler *s, struct inlay_error *err)
+{
+	struct inlay_frame_info info = s->to;
+	info.width = s->from.width;
+	info.height = s->from.height;
+	s->tile_x = malloc((size_t)half_of(s->to.width) * sizeof *s->tile_x);
+	if (!s->tile_x)
+		return il_fail_memory(err);
+	for (int x = 0; x < half_of(s->to.width); x++)
+		s->tile_x[x] = 2 * x % s->from.width / 2;
+	return s->converts ? il_frame_create(&s->tile, &info, err) : INLAY_OK;
+}
+
+static enum inlay_err take_format(struct inlay_frame_info *to, const struct inlay_frame_info *info,
+                                  struct inlay_error *err)
+{
+	*to = *info;
+	if (info->width < 1 || info->height < 1 || info->width > 32768 || info->height > 32768)
+		return il_fail(err, INLAY_ERR_INVALID, "cannot scale %dx%d (1..32768 each way)", info->width,
+		               info->height);
+	switch (info->format) {
+	case INLAY_PIX_I420:
+	case INLAY_PIX_YUVA420P: to->format = INLAY_PIX_I420; return INLAY_OK;
+	case INLAY_PIX_BGR24:
+	case INLAY_PIX_BGR24A8: to->format = INLAY_PIX_BGR24; return INLAY_OK;
+	default:
+		return il_fail(err, INLAY_ERR_INVALID, "cannot scale %s, expected i420, yuva420p, bgr24 or bgr24a8",
+		               il_pixfmt_name(info->format));
+	}
+}
+
+static enum inlay_err prepare(struct il_scaler *s, const struct inlay_frame_info *from,
+                              const struct inlay_frame_info *to, struct inlay_error *err)
+{
+	enum inlay_err rc = take_format(&s->from, from, err);
+	if (!rc)
+		rc = take_format(&s->to, to, err);
+	if (rc)
+		return rc;
+	s->converts =
+		is_bgr(&s->from) != is_bgr(&s->to) || (!is_bgr(&s->from) && !il_same_yuv(&from->colour, &to->colour));
+	il_recolour_init(&s->recolour, &from->colour, &to->colour);
+	lay_out(s);
+	rc = s->fit == IL_FIT_TILE ? make_tile(s, err) : make_planes(s, err);
+	if (rc || (!is_bgr(&s->from) && !is_bgr(&s->to)))
+		return rc;
+	int widest = from->width > to->width ? from->width : to->width;
+	s->chroma = malloc(IL_CHROMA_SCRATCH(widest) * sizeof *s->chroma);
+	s->rows = malloc(IL_BGR_SCRATCH(widest));
+	return s->chroma && s->rows ? INLAY_OK : il_fail_memory(err);
+}
+
+enum inlay_err il_scaler_create(struct il_scaler **out, const struct inlay_frame_info *from,
+                                const struct inlay_frame_info *to, enum il_fit fit, struct inlay_error *err)
+{
+	struct il_scaler *scaler = calloc(1, sizeof *scaler);
+	if (!scaler)
+		return il_fail_memory(err);
+	scaler->fit = fit;
+	enum inlay_err rc = prepare(scaler, from, to, err);
+	if (rc)
+		il_scaler_destroy(&scaler);
+	else
+		*out = scaler;
+	return rc;
+}
+
+void il_scaler_destroy(struct il_scaler **slot)
+{
+	struct il_scaler *scaler = *slot;
+	if (!scaler)
+		return;
+	*slot = NULL;
+	plane_scaler_clear(&scaler->whole);
+	plane_scaler_clear(&scaler->half);
+	inlay_frame_destroy(&scaler->scaled);
+	inlay_frame_destroy(&scaler->tile);
+	free(scaler->split);
+	free(scaler->tile_x);
+	free(scaler->chroma);
+	free(scaler->rows);
+	free(scaler);
 }

@@ -9,7 +9,11 @@
  * is cut on both sides alike. TILE: at its own size, repeated from the upper left corner. */
 enum il_fit { IL_FIT_STRETCH, IL_FIT_FIT, IL_FIT_FILL, IL_FIT_TILE };
 
-/* Tables and scratch memory for one pair of shapes. One thread at a time. */
+/* Pixels that shrink are means of the area that they cover (media/shrink.h); pixels that grow are interpolated
+ * linearly, corners on corners. 4:2:0 becomes BGR with the frame's own matrix and range, exact to a level
+ * (kernel/colour.h). FIT and FILL keep the proportions within a pixel, or two where 4:2:0 asks for even numbers.
+ *
+ * Tables and scratch memory for one pair of shapes. One thread at a time. */
 struct il_scaler;
 
 /* From and to: I420, BGR24, and the same with alpha, whose plane is neither read nor written. Matrix and range of

@@ -199,7 +199,7 @@ static void alpha_has_its_files(void **state)
 	static const struct {
 		const char *format, *codec, *text;
 	} cases[] = {
-		{ "mp4", NULL, "mp4 holds no alpha plane in its frames; these do: webm, mov, mkv, png" },
+		{ "mp4", NULL, "mp4 holds no alpha; these do: webm, mov, mkv, png" },
 		{ "y4m", NULL, "y4m holds no alpha" },
 		{ "jpg", NULL, "jpg holds no alpha" },
 		{ "mjpeg", NULL, "mjpeg holds no alpha" },

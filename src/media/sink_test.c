@@ -430,7 +430,7 @@ static void bad_parameters_are_named(void **state)
 	params = params_for(path);
 	params.frame.format = INLAY_PIX_BGR24;
 	assert_fails(il_sink_open(&sink, &params, &err), INLAY_ERR_UNSUPPORTED,
-	             "mp4 holds no bgr24 frames; these do: png");
+	             "mp4 holds no single picture; these do: png");
 	params = params_for(path);
 	params.quality = 101;
 	assert_fails(il_sink_open(&sink, &params, &err), INLAY_ERR_INVALID, "quality 101");

@@ -1,176 +1,94 @@
 #include "media/source.h"
 
 #include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libavutil/display.h>
 #include <libavutil/hwcontext.h>
-#include <libavutil/pixdesc.h>
 #include <libyuv.h>
 #include <math.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <strings.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "media/image.h"
+#include "media/container_end.h"
 #include "media/libav.h"
 #include "media/picture.h"
+#include "media/source_impl.h"
 
-#define MAX_SIDE 32767
-#define MAX_FPS_TERM 100000
-#define MAX_THREADS 8 /* a frame of memory and of delay each */
-#define PIPE_BUFFER 65536
-#define WAIT_MS 50 /* between two looks at `cancelled` */
+#define MAX_SIDE 32768
+#define MAX_FAULTS 100 /* of a damaged container, before it is given up */
+/* Timestamps that jump further are a mistake; the sound's reader thinks the same. */
+#define MAX_AHEAD_S 600
+#define MAX_BACK_S 1
 
 struct il_source {
 	struct il_source_info info;
-	struct il_source_params params;
+	struct il_source_loss loss;
 	char *path;
+	const char *name; /* for messages */
+	char description[160];
+	struct il_frame_pool *pool;
+	struct il_still still;
+	bool still_given;
+
+	struct il_live live;
 	AVFormatContext *format;
-	AVIOContext *pipe; /* of standard input */
 	int stream;
 	AVCodecContext *decoder;
-	AVBufferRef *device; /* NULL: the processor decodes */
+	AVBufferRef *device;
 	AVPacket *packet;
-	AVFrame *frame, *fetched; /* fetched: out of the device */
+	AVFrame *frame, *host; /* host: the frame's pixels where a device decoded it */
+	bool have_frame;
+	bool breaks_off, ended;
+	int faults;
+	int64_t packet_end; /* of the last packet, in bytes of the input */
+	bool damage_told;
+
+	int64_t last_pts, pts_shift, pts_step; /* last_pts AV_NOPTS_VALUE: none yet */
+	bool upside_down;                      /* to be flipped before it is turned */
 	struct il_picture_converter converter;
-	struct il_frame_pool *pool;
-	struct inlay_frame *lying; /* before it is turned; NULL where nothing is, or libyuv turns what libav decoded */
-	struct inlay_frame *still; /* of a picture */
-	int coded_width, coded_height;
-	bool pending;        /* `frame` is decoded and not given out yet */
-	bool given, drained; /* given: the first frame is out, or the picture */
-	int64_t last_pts, packets;
-	int64_t piped, packet_end; /* bytes of the pipe: read, and up to the end of the last packet */
-	struct il_source_loss loss;
-	char text[256];
+	struct inlay_frame *unturned; /* scratch for turning what must be converted too */
 };
 
-static bool is_cancelled(const struct il_source *s)
+/* "only audio (aac), subtitle (mov_text)" */
+static enum inlay_err fail_no_video(const struct il_source *source, struct inlay_error *err)
 {
-	return s->params.cancelled && s->params.cancelled(s->params.cancel_ctx);
-}
-
-/* ---- where it comes from ---- */
-
-/* libavio's read: waits for the pipe in small steps. */
-static int read_pipe(void *opaque, uint8_t *to, int size)
-{
-	struct il_source *s = opaque;
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-	while (!is_cancelled(s)) {
-		if (poll(&in, 1, WAIT_MS) <= 0)
-			continue;
-		ssize_t n = read(STDIN_FILENO, to, (size_t)size);
-		s->piped += n > 0 ? n : 0;
-		return n > 0 ? (int)n : n == 0 ? AVERROR_EOF : AVERROR(errno);
+	char found[256] = "nothing";
+	size_t used = 0;
+	for (unsigned i = 0; i < source->format->nb_streams && used < sizeof found; i++) {
+		const AVCodecParameters *codec = source->format->streams[i]->codecpar;
+		const char *type = av_get_media_type_string(codec->codec_type);
+		if (codec->codec_type == AVMEDIA_TYPE_VIDEO)
+			type = "a cover picture";
+		used += (size_t)snprintf(found + used, sizeof found - used, "%s%s (%s)", used ? ", " : "only ",
+		                         type ? type : "data", avcodec_get_name(codec->codec_id));
 	}
-	return AVERROR_EXIT;
+	return il_fail(err, INLAY_ERR_FORMAT, "%s: holds no video stream, %s", source->name, found);
 }
 
-static enum inlay_err open_pipe(struct il_source *s, struct inlay_error *err)
+static enum inlay_err open_file(struct il_source *source, struct inlay_error *err)
 {
-	uint8_t *buffer = av_malloc(PIPE_BUFFER);
-	s->pipe = buffer ? avio_alloc_context(buffer, PIPE_BUFFER, 0, s, read_pipe, NULL, NULL) : NULL;
-	s->format = s->pipe ? avformat_alloc_context() : NULL;
-	if (!s->format) {
-		if (!s->pipe)
-			av_free(buffer);
-		return il_fail_memory(err);
-	}
-	s->format->pb = s->pipe;
-	int ret = avformat_open_input(&s->format, "standard input", av_find_input_format("yuv4mpegpipe"), NULL);
-	if (ret >= 0)
-		ret = avformat_find_stream_info(s->format, NULL);
-	if (is_cancelled(s))
-		return il_fail(err, INLAY_ERR_CANCELLED, "cancelled");
-	return ret < 0 ? il_fail_av(err, ret,
-	                            "standard input: expected y4m, as `ffmpeg -i IN -f yuv4mpegpipe -` writes it")
-	               : INLAY_OK;
+	avformat_close_input(&source->format);
+	enum inlay_err rc = il_libav_open(&source->format, source->path, "video", err);
+	if (!rc)
+		source->breaks_off = il_container_breaks_off(source->path, source->format->iformat->name);
+	return rc;
 }
 
-static enum inlay_err open_camera(struct il_source *s, struct inlay_error *err)
+static enum inlay_err choose_stream(struct il_source *source, struct inlay_error *err)
 {
-	enum inlay_err rc = il_libav_devices(err);
-	if (rc)
-		return rc;
-	const AVInputFormat *v4l2 = av_find_input_format("video4linux2,v4l2");
-	if (!v4l2)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: this libav has no Video4Linux", s->path);
-	s->format = avformat_alloc_context();
-	if (!s->format)
-		return il_fail_memory(err);
-	s->format->flags |= AVFMT_FLAG_NONBLOCK; /* a camera that is silent can be left */
-	AVDictionary *options = NULL;
-	char rate[32];
-	snprintf(rate, sizeof rate, "%d/%d", s->params.fps.num, s->params.fps.den);
-	if (s->params.fps.num > 0)
-		av_dict_set(&options, "framerate", rate, 0);
-	int ret = avformat_open_input(&s->format, s->path, v4l2, &options);
-	av_dict_free(&options);
-	return ret < 0 ? il_fail_av(err, ret, "%s: is no camera that can be opened", s->path) : INLAY_OK;
-}
-
-static bool is_camera(const char *path)
-{
-	return !strncmp(path, "/dev/video", strlen("/dev/video"));
-}
-
-/* What a file without video does hold. */
-static enum inlay_err fail_without_video(const struct il_source *s, struct inlay_error *err)
-{
-	const char *kind = NULL, *codec = "";
-	for (unsigned i = 0; i < s->format->nb_streams && !kind; i++) {
-		const AVCodecParameters *codecpar = s->format->streams[i]->codecpar;
-		kind = av_get_media_type_string(codecpar->codec_type);
-		codec = avcodec_get_name(codecpar->codec_id);
-	}
-	return kind ? il_fail(err, INLAY_ERR_FORMAT, "%s: holds no video, only %s (%s)", s->path, kind, codec)
-	            : il_fail(err, INLAY_ERR_FORMAT, "%s: holds no video", s->path);
-}
-
-static enum inlay_err open_input(struct il_source *s, struct inlay_error *err)
-{
-	const int pictures = AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS;
-	enum inlay_err rc = !strcmp(s->path, "-") ? open_pipe(s, err)
-	                    : is_camera(s->path)  ? open_camera(s, err)
-	                                          : il_libav_open(&s->format, s->path, "video", err);
-	if (rc)
-		return rc;
-	s->stream = -1;
-	for (unsigned i = 0; i < s->format->nb_streams; i++) {
-		AVStream *stream = s->format->streams[i];
-		if (s->stream < 0 && stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO &&
-		    !(stream->disposition & pictures))
-			s->stream = (int)i;
+	source->stream = -1;
+	for (unsigned i = 0; i < source->format->nb_streams; i++) {
+		AVStream *stream = source->format->streams[i];
+		if (source->stream < 0 && il_libav_shows(stream))
+			source->stream = (int)i;
 		else
 			stream->discard = AVDISCARD_ALL;
 	}
-	return s->stream < 0 ? fail_without_video(s, err) : INLAY_OK;
+	return source->stream < 0 ? fail_no_video(source, err) : INLAY_OK;
 }
 
-static void close_input(struct il_source *s)
-{
-	avformat_close_input(&s->format);
-	if (s->pipe)
-		av_freep(&s->pipe->buffer);
-	avio_context_free(&s->pipe);
-}
-
-/* ---- the decoder ---- */
-
-static enum AVPixelFormat choose_cuda(AVCodecContext *decoder, const enum AVPixelFormat *offered)
-{
-	for (const enum AVPixelFormat *p = offered; *p != AV_PIX_FMT_NONE; p++)
-		if (*p == AV_PIX_FMT_CUDA)
-			return *p;
-	return avcodec_default_get_format(decoder, offered);
-}
-
-static bool decodes_on_cuda(const AVCodec *codec)
+static bool cuda_decodes(const AVCodec *codec)
 {
 	const AVCodecHWConfig *config;
 	for (int i = 0; (config = avcodec_get_hw_config(codec, i)); i++)
@@ -180,432 +98,487 @@ static bool decodes_on_cuda(const AVCodec *codec)
 	return false;
 }
 
-static void try_device(struct il_source *s, const AVCodec *codec)
+/* A decoder that has a device offers it to every stream that fits, and decodes the others in software. */
+static enum inlay_err give_device(struct il_source *source, const AVCodec *codec, struct inlay_error *err)
 {
-	if (s->params.hwaccel == IL_HWACCEL_NONE)
-		return;
-	int ret = decodes_on_cuda(codec) ? av_hwdevice_ctx_create(&s->device, AV_HWDEVICE_TYPE_CUDA, NULL, NULL, 0)
-	                                 : AVERROR(ENOSYS);
-	if (ret >= 0) {
-		s->decoder->hw_device_ctx = av_buffer_ref(s->device);
-		s->decoder->get_format = choose_cuda;
-	} else if (s->params.hwaccel == IL_HWACCEL_CUDA) {
-		char why[AV_ERROR_MAX_STRING_SIZE] = { 0 };
-		av_strerror(ret, why, sizeof why);
-		il_log_warn("%s: cuda does not decode here (%s), the processor does", s->path, why);
-	}
+	if (!cuda_decodes(codec) || av_hwdevice_ctx_create(&source->device, AV_HWDEVICE_TYPE_CUDA, NULL, NULL, 0) < 0)
+		return INLAY_OK;
+	source->decoder->hw_device_ctx = av_buffer_ref(source->device);
+	return source->decoder->hw_device_ctx ? INLAY_OK : il_fail_memory(err);
 }
 
-static enum inlay_err open_decoder(struct il_source *s, struct inlay_error *err)
+static enum inlay_err open_decoder(struct il_source *source, const struct il_source_params *params,
+                                   struct inlay_error *err)
 {
-	const AVStream *stream = s->format->streams[s->stream];
-	const char *name = avcodec_get_name(stream->codecpar->codec_id);
+	const AVStream *stream = source->format->streams[source->stream];
+	const char *codec_name = avcodec_get_name(stream->codecpar->codec_id);
 	const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
 	if (!codec)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: no decoder for %s in this libav", s->path, name);
-	s->decoder = avcodec_alloc_context3(codec);
-	s->packet = av_packet_alloc();
-	s->frame = av_frame_alloc();
-	s->fetched = av_frame_alloc();
-	if (!s->decoder || !s->packet || !s->frame || !s->fetched)
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: no decoder for %s in this libav", source->name,
+		               codec_name);
+	source->info.codec = codec_name;
+	source->decoder = avcodec_alloc_context3(codec);
+	if (!source->decoder)
 		return il_fail_memory(err);
-	int ret = avcodec_parameters_to_context(s->decoder, stream->codecpar);
+	enum inlay_err rc = params->hwaccel == IL_HWACCEL_NONE ? INLAY_OK : give_device(source, codec, err);
+	if (rc)
+		return rc;
+	int ret = avcodec_parameters_to_context(source->decoder, stream->codecpar);
 	if (ret >= 0) {
-		unsigned threads = s->params.threads ? s->params.threads : il_cpu_count();
-		s->decoder->thread_count = (int)(threads < MAX_THREADS ? threads : MAX_THREADS);
-		s->decoder->pkt_timebase = stream->time_base;
-		try_device(s, codec);
-		ret = avcodec_open2(s->decoder, codec, NULL);
+		source->decoder->thread_count = il_libav_threads(params->threads);
+		source->decoder->pkt_timebase = stream->time_base;
+		ret = avcodec_open2(source->decoder, codec, NULL);
 	}
-	s->info.codec = name;
-	return ret < 0 ? il_fail_av(err, ret, "%s: cannot start the %s decoder", s->path, name) : INLAY_OK;
+	return ret < 0 ? il_fail_av(err, ret, "%s: cannot start the %s decoder", source->name, codec_name) : INLAY_OK;
 }
 
-/* Leaves the next packet of the video in s->packet. A file that breaks off is one that ends, and is remembered. */
-static enum inlay_err read_packet(struct il_source *s, struct inlay_error *err)
+static void tell_damage(struct il_source *source, const char *what)
 {
-	for (;;) {
-		av_packet_unref(s->packet);
-		int ret = av_read_frame(s->format, s->packet);
-		if (is_cancelled(s))
-			return il_fail(err, INLAY_ERR_CANCELLED, "cancelled");
+	if (!source->damage_told)
+		il_log_warn("%s: %s; what can be decoded is used", source->name, what);
+	source->damage_told = true;
+}
+
+/* No more packets. A y4m frame that is cut short leaves bytes behind the last packet. */
+static enum inlay_err end(struct il_source *source, int ret)
+{
+	bool cut = !strcmp(source->format->iformat->name, "yuv4mpegpipe") &&
+	           avio_tell(source->format->pb) > source->packet_end;
+	source->ended = true;
+	source->loss.truncated = ret != AVERROR_EOF || cut || source->breaks_off;
+	if (source->loss.truncated)
+		tell_damage(source, "breaks off before its end");
+	return INLAY_EOF;
+}
+
+/* Leaves the next packet of the video stream in source->packet. */
+static enum inlay_err read_packet(struct il_source *source, struct inlay_error *err)
+{
+	AVFormatContext *format = source->format;
+	while (!source->ended) {
+		av_packet_unref(source->packet);
+		int ret = av_read_frame(format, source->packet);
+		if (ret < 0 && il_live_is_cancelled(&source->live))
+			return il_fail(err, INLAY_ERR_CANCELLED, "cancelled while waiting for %s", source->name);
+		if (ret == AVERROR(ENOMEM))
+			return il_fail_memory(err);
 		if (ret == AVERROR(EAGAIN)) {
-			poll(NULL, 0, WAIT_MS / 10);
-			continue;
+			il_live_wait();
+		} else if (ret == AVERROR_INVALIDDATA && format->pb && !avio_feof(format->pb) &&
+		           source->faults++ < MAX_FAULTS) {
+			source->loss.skipped++;
+			tell_damage(source, "damaged data was skipped");
+		} else if (ret < 0 && !format->pb) {
+			return il_fail_av(err, ret, "%s: the camera gives no more frames", source->name);
+		} else if (ret < 0) {
+			return end(source, ret);
+		} else if (source->packet->stream_index == source->stream && source->packet->size) {
+			source->packet_end = format->pb ? avio_tell(format->pb) : 0;
+			return INLAY_OK;
 		}
-		if (ret < 0) {
-			s->loss.truncated |= ret != AVERROR_EOF;
-			return INLAY_EOF;
-		}
-		if (s->packet->stream_index != s->stream || !s->packet->size)
-			continue;
-		s->packets++;
-		s->packet_end = s->packet->pos + s->packet->size;
-		return INLAY_OK;
 	}
+	return INLAY_EOF;
 }
 
-static enum inlay_err feed(struct il_source *s, struct inlay_error *err)
+static enum inlay_err feed_decoder(struct il_source *source, struct inlay_error *err)
 {
-	enum inlay_err rc = read_packet(s, err);
+	enum inlay_err rc = read_packet(source, err);
 	if (il_is_fault(rc))
 		return rc;
-	s->loss.truncated |= !rc && (s->packet->flags & AV_PKT_FLAG_CORRUPT);
-	int ret = avcodec_send_packet(s->decoder, rc == INLAY_EOF ? NULL : s->packet);
-	av_packet_unref(s->packet);
+	int ret = avcodec_send_packet(source->decoder, rc == INLAY_EOF ? NULL : source->packet);
+	av_packet_unref(source->packet);
 	if (ret == AVERROR(ENOMEM))
 		return il_fail_memory(err);
-	s->loss.skipped += ret < 0 && ret != AVERROR_EOF;
+	if (ret < 0 && ret != AVERROR_EOF) {
+		source->loss.skipped++;
+		tell_damage(source, "a damaged packet was skipped");
+	}
 	return INLAY_OK;
 }
 
-/* The next frame in s->frame, in host memory. */
-static enum inlay_err decode(struct il_source *s, struct inlay_error *err)
+/* Decodes into source->frame. */
+static enum inlay_err decode(struct il_source *source, struct inlay_error *err)
 {
 	for (;;) {
-		int ret = avcodec_receive_frame(s->decoder, s->frame);
+		int ret = avcodec_receive_frame(source->decoder, source->frame);
+		if (ret >= 0)
+			break;
 		if (ret == AVERROR_EOF)
 			return INLAY_EOF;
 		if (ret == AVERROR(ENOMEM))
 			return il_fail_memory(err);
-		if (ret >= 0)
-			break;
-		s->loss.skipped += ret != AVERROR(EAGAIN);
-		enum inlay_err rc = feed(s, err);
+		if (ret != AVERROR(EAGAIN)) {
+			source->loss.skipped++;
+			tell_damage(source, "a damaged packet was skipped");
+		}
+		enum inlay_err rc = feed_decoder(source, err);
 		if (rc)
 			return rc;
 	}
-	if (s->frame->format != AV_PIX_FMT_CUDA)
-		return INLAY_OK;
-	av_frame_unref(s->fetched);
-	int ret = av_hwframe_transfer_data(s->fetched, s->frame, 0);
-	if (ret >= 0)
-		ret = av_frame_copy_props(s->fetched, s->frame);
-	if (ret < 0)
-		return il_fail_av(err, ret, "%s: a frame cannot be fetched from the device", s->path);
-	av_frame_unref(s->frame);
-	av_frame_move_ref(s->frame, s->fetched);
+	if (source->frame->decode_error_flags || (source->frame->flags & AV_FRAME_FLAG_CORRUPT)) {
+		source->loss.damaged++;
+		tell_damage(source, "a picture is damaged");
+	}
+	source->have_frame = true;
 	return INLAY_OK;
 }
 
-/* ---- what is learnt from the first frame ---- */
-
-static const int32_t *display_matrix(const AVStream *stream)
+/* The decoded frame, with pixels that the processor can read. */
+static enum inlay_err fetch(struct il_source *source, const AVFrame **picture, struct inlay_error *err)
 {
-#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
-	const AVPacketSideData *data = av_packet_side_data_get(
-		stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
-	return data ? (const int32_t *)data->data : NULL;
-#else
-	return (const int32_t *)av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
-#endif
+	AVFrame *frame = source->frame, *host = source->host;
+	*picture = frame;
+	if (!frame->hw_frames_ctx)
+		return INLAY_OK;
+	int ret = av_hwframe_transfer_data(host, frame, 0);
+	if (ret < 0)
+		return il_fail_av(err, ret, "%s: cannot fetch a frame from the device that decodes", source->name);
+	/* av_frame_copy_props would gather side data without end. */
+	host->colorspace = frame->colorspace;
+	host->color_range = frame->color_range;
+	host->color_primaries = frame->color_primaries;
+	host->color_trc = frame->color_trc;
+	*picture = host;
+	return INLAY_OK;
 }
 
-/* Degrees clockwise that make the picture upright. */
-static int rotation_of(const struct il_source *s)
+/* A matrix of the display takes the stored x axis to (m[0], m[1]), y growing downwards, whatever it does to the y axis:
+ * so a mirrored one is a flip upside down, then a turn. */
+static void learn_rotation(struct il_source *source)
 {
-	const int32_t *matrix = display_matrix(s->format->streams[s->stream]);
-	double turned = matrix ? -av_display_rotation_get(matrix) : 0;
-	int quarters = isnan(turned) ? 0 : (int)lrint(turned / 90);
-	if (!isnan(turned) && fabs(turned - 90 * quarters) > 1)
-		il_log_warn("%s: asks to be turned by %.0f degrees; only quarter turns are made", s->path, turned);
-	return (quarters % 4 + 4) % 4 * 90;
+	size_t size = 0;
+	const AVStream *stream = source->format->streams[source->stream];
+	const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+	int32_t m[9];
+	if (!data || size < sizeof m)
+		return;
+	memcpy(m, data, sizeof m);
+	source->upside_down = (double)m[0] * m[4] - (double)m[1] * m[3] < 0;
+	double degrees = atan2(m[1], m[0]) * (180 / 3.14159265358979323846);
+	int quarters = (int)lrint(degrees / 90);
+	if (fabs(degrees - 90 * quarters) > 1)
+		il_log_warn("%s: its rotation tag of %.1f degrees is rounded to quarter turns", source->name, degrees);
+	source->info.rotation = (quarters & 3) * 90;
 }
 
-static struct inlay_rational rate_of(const AVStream *stream)
+/* Tags that a user would miss; what muxers write of themselves is none. */
+static bool has_tags(const AVDictionary *tags)
 {
-	AVRational fps = stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : stream->r_frame_rate;
-	av_reduce(&fps.num, &fps.den, fps.num, fps.den, MAX_FPS_TERM);
-	if (fps.num <= 0 || fps.den <= 0)
-		fps = (AVRational){ 25, 1 };
-	return (struct inlay_rational){ fps.num, fps.den };
+	static const char *const technical[] = { "major_brand", "minor_version", "compatible_brands", "encoder" };
+	for (const AVDictionaryEntry *tag = NULL; (tag = av_dict_get(tags, "", tag, AV_DICT_IGNORE_SUFFIX));) {
+		bool known = false;
+		for (size_t i = 0; i < sizeof technical / sizeof *technical; i++)
+			known |= !strcasecmp(tag->key, technical[i]);
+		if (!known)
+			return true;
+	}
+	return false;
 }
 
-static int64_t expected_frames(const struct il_source *s)
+static int64_t estimate_frames(const struct il_source *source)
 {
-	const AVStream *stream = s->format->streams[s->stream];
-	if (s->info.live)
-		return -1;
+	const AVStream *stream = source->format->streams[source->stream];
+	double fps = (double)source->info.fps.num / source->info.fps.den, seconds = 0;
 	if (stream->nb_frames > 0)
 		return stream->nb_frames;
-	double seconds = stream->duration > 0      ? (double)stream->duration * av_q2d(stream->time_base)
-	                 : s->format->duration > 0 ? (double)s->format->duration / AV_TIME_BASE
-	                                           : -1;
-	return seconds < 0 ? -1 : llrint(seconds * s->info.fps.num / s->info.fps.den);
+	if (stream->duration > 0)
+		seconds = (double)stream->duration * av_q2d(stream->time_base);
+	else if (source->format->duration > 0)
+		seconds = (double)source->format->duration / AV_TIME_BASE;
+	double frames = seconds * fps + 0.5;
+	return frames >= 1 && frames < 1e15 ? (int64_t)frames : -1;
 }
 
-static void describe(struct il_source *s)
+/* What the container tells, and what only a decoded picture tells for sure. */
+static enum inlay_err learn_info(struct il_source *source, bool alpha, struct inlay_error *err)
 {
-	const struct inlay_frame_info *f = &s->info.frame;
-	char turned[32] = "", depth[32] = "";
-	if (s->info.rotation)
-		snprintf(turned, sizeof turned, ", turned by %d", s->info.rotation);
-	if (s->info.bit_depth > 8)
-		snprintf(depth, sizeof depth, ", %d bits brought down to 8", s->info.bit_depth);
-	if (s->info.picture)
-		snprintf(s->text, sizeof s->text, "picture %dx%d", f->width, f->height);
-	else
-		snprintf(s->text, sizeof s->text, "%s %dx%d at %.4g fps%s%s, decoded by %s", s->info.codec, f->width,
-		         f->height, (double)s->info.fps.num / s->info.fps.den, turned, depth,
-		         s->device ? "cuda" : "the processor");
-}
-
-static enum inlay_err learn(struct il_source *s, struct inlay_error *err)
-{
-	const AVStream *stream = s->format->streams[s->stream];
-	const AVFrame *frame = s->frame;
-	const AVPixFmtDescriptor *pixels = av_pix_fmt_desc_get(frame->format);
-	struct il_source_info *info = &s->info;
-	if (frame->width < 1 || frame->height < 1 || frame->width > MAX_SIDE || frame->height > MAX_SIDE)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: frames of %dx%d, expected 1..%d each way", s->path,
-		               frame->width, frame->height, MAX_SIDE);
-	s->coded_width = frame->width;
-	s->coded_height = frame->height;
-	info->live = s->pipe || is_camera(s->path);
-	info->rotation = rotation_of(s);
-	info->fps = rate_of(stream);
+	const AVStream *stream = source->format->streams[source->stream];
+	struct il_source_info *info = &source->info;
+	const AVFrame *picture;
+	enum inlay_err rc = fetch(source, &picture, err);
+	if (rc)
+		return rc;
+	if (picture->width < 1 || picture->height < 1 || picture->width > MAX_SIDE || picture->height > MAX_SIDE)
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: frames of %dx%d, expected 1..%d each way", source->name,
+		               picture->width, picture->height, MAX_SIDE);
+	learn_rotation(source);
+	bool lying = info->rotation % 180 != 0;
+	info->frame = (struct inlay_frame_info){ .format = alpha ? INLAY_PIX_YUVA420P : INLAY_PIX_I420,
+		                                 .width = lying ? picture->height : picture->width,
+		                                 .height = lying ? picture->width : picture->height,
+		                                 .colour = il_picture_colour(picture) };
+	info->bit_depth = il_picture_depth(picture);
+	info->fps = il_libav_rate(stream);
 	info->timebase = (struct inlay_rational){ stream->time_base.num, stream->time_base.den };
-	info->frames = expected_frames(s);
-	info->has_streams = !info->live &&
-	                    (s->format->nb_streams > 1 || s->format->nb_chapters || av_dict_count(s->format->metadata));
-	info->bit_depth = pixels ? pixels->comp[0].depth : 8;
-	const bool sideways = info->rotation % 180;
-	info->frame = (struct inlay_frame_info){ .format = s->params.alpha ? INLAY_PIX_YUVA420P : INLAY_PIX_I420,
-		                                 .width = sideways ? frame->height : frame->width,
-		                                 .height = sideways ? frame->width : frame->height,
-		                                 .colour = il_picture_colour(frame) };
+	double step = 1 / (av_q2d(stream->time_base) * info->fps.num / info->fps.den);
+	source->pts_step = step > 1 ? llrint(step) : 1;
+	info->frames = info->live ? -1 : estimate_frames(source);
+	info->has_streams = !info->live && (source->format->nb_streams > 1 || source->format->nb_chapters ||
+	                                    has_tags(source->format->metadata));
 	if (info->bit_depth > 8)
-		il_log_info("%s: has %d bits a sample, 8 of them are used", s->path, info->bit_depth);
-	struct inlay_frame_info lying = { INLAY_PIX_I420, frame->width, frame->height, info->frame.colour };
-	enum inlay_err rc = il_frame_pool_create(&s->pool, &info->frame, err);
-	return rc || !info->rotation ? rc : il_frame_create(&s->lying, &lying, err);
-}
-
-/* ---- pictures ---- */
-
-static enum inlay_err open_picture(struct il_source *s, struct inlay_error *err)
-{
-	enum inlay_err rc = il_image_read_upright(s->path, &s->still, err);
-	if (rc)
-		return rc;
-	s->info.frame = *inlay_frame_info(s->still);
-	s->info.timebase = (struct inlay_rational){ 1, 25 };
-	s->info.fps = (struct inlay_rational){ 25, 1 };
-	s->info.frames = 1;
-	s->info.picture = true;
-	s->info.bit_depth = 8;
-	s->info.codec = "picture";
-	if (s->params.alpha)
-		s->info.frame.format = INLAY_PIX_BGR24A8;
-	return il_frame_pool_create(&s->pool, &s->info.frame, err);
-}
-
-static enum inlay_err give_picture(struct il_source *s, struct inlay_frame **out, struct inlay_error *err)
-{
-	struct inlay_planes from, to;
-	if (s->given)
-		return INLAY_EOF;
-	enum inlay_err rc = il_frame_pool_take(s->pool, out, err);
-	if (rc)
-		return rc;
-	inlay_frame_map(s->still, &from);
-	inlay_frame_map(*out, &to);
-	CopyPlane(from.data[0], (int)from.stride[0], to.data[0], (int)to.stride[0], 3 * s->info.frame.width,
-	          s->info.frame.height);
-	inlay_frame_unmap(*out);
-	inlay_frame_unmap(s->still);
-	il_frame_set_pts(*out, 0);
-	s->given = true;
+		il_log_info("%s: %d-bit input is processed in 8 bits", source->name, info->bit_depth);
 	return INLAY_OK;
 }
 
-/* ---- frames ---- */
-
-static void turn(const struct il_source *s, const uint8_t *const data[3], const ptrdiff_t stride[3],
-                 const struct inlay_frame *to)
+static void describe_video(struct il_source *source, enum il_hwaccel wanted)
 {
-	struct inlay_planes planes;
-	inlay_frame_map(to, &planes);
-	I420Rotate(data[0], (int)stride[0], data[1], (int)stride[1], data[2], (int)stride[2], planes.data[0],
-	           (int)planes.stride[0], planes.data[1], (int)planes.stride[1], planes.data[2], (int)planes.stride[2],
-	           s->coded_width, s->coded_height, (enum RotationMode)s->info.rotation);
-	inlay_frame_unmap(to);
+	const struct il_source_info *info = &source->info;
+	bool device = source->frame->hw_frames_ctx;
+	if (wanted == IL_HWACCEL_CUDA && !device)
+		il_log_warn("%s: CUDA does not decode this %s here; the processor does", source->name, info->codec);
+	char turn[48] = "";
+	if (info->rotation || source->upside_down)
+		snprintf(turn, sizeof turn, "%s, turned by %d", source->upside_down ? ", flipped" : "", info->rotation);
+	snprintf(source->description, sizeof source->description, "%s %dx%d at %.5g fps%s, decoded %s", info->codec,
+	         info->frame.width, info->frame.height, (double)info->fps.num / info->fps.den, turn,
+	         device ? "by cuda" : "in software");
 }
 
-static enum inlay_err fill(struct il_source *s, const struct inlay_frame *to, struct inlay_error *err)
+static enum inlay_err start_video(struct il_source *source, const struct il_source_params *params,
+                                  struct inlay_error *err)
 {
-	const AVFrame *from = s->frame;
-	if (!s->info.rotation)
-		return il_picture_convert(&s->converter, from, to, s->path, err);
-	if (from->format == AV_PIX_FMT_YUV420P || from->format == AV_PIX_FMT_YUVJ420P) {
-		turn(s, (const uint8_t *const[]){ from->data[0], from->data[1], from->data[2] },
-		     (const ptrdiff_t[]){ from->linesize[0], from->linesize[1], from->linesize[2] }, to);
-		return INLAY_OK;
-	}
-	struct inlay_planes planes;
-	enum inlay_err rc = il_picture_convert(&s->converter, from, s->lying, s->path, err);
-	inlay_frame_map(s->lying, &planes);
+	source->packet = av_packet_alloc();
+	source->frame = av_frame_alloc();
+	source->host = av_frame_alloc();
+	if (!source->packet || !source->frame || !source->host)
+		return il_fail_memory(err);
+	source->last_pts = AV_NOPTS_VALUE;
+	source->info.live = il_is_live(source->path);
+	enum inlay_err rc =
+		source->info.live ? il_live_open(&source->live, &source->format, params, err) : open_file(source, err);
 	if (!rc)
-		turn(s, (const uint8_t *const *)planes.data, planes.stride, to);
-	inlay_frame_unmap(s->lying);
+		rc = choose_stream(source, err);
+	if (!rc)
+		rc = open_decoder(source, params, err);
+	if (!rc)
+		rc = decode(source, err);
+	if (rc == INLAY_EOF)
+		rc = il_fail(err, INLAY_ERR_FORMAT, "%s: no frame of its %s video decodes", source->name,
+		             source->info.codec);
+	if (!rc)
+		rc = learn_info(source, params->alpha, err);
+	if (!rc)
+		describe_video(source, params->hwaccel);
 	return rc;
 }
 
-/* Times rise strictly: a frame without one comes a frame's time after the last, one that is late a tick after it. */
-static int64_t time_of(struct il_source *s)
+static void start_picture(struct il_source *source, bool alpha)
 {
-	int64_t pts = s->frame->best_effort_timestamp;
-	const struct inlay_rational *fps = &s->info.fps, *base = &s->info.timebase;
-	if (pts == AV_NOPTS_VALUE)
-		pts = !s->given ? 0
-		                : s->last_pts +
-		                          av_rescale(1, (int64_t)fps->den * base->den, (int64_t)fps->num * base->num);
-	if (s->given && pts <= s->last_pts)
-		pts = s->last_pts + 1;
-	return s->last_pts = pts;
+	struct il_source_info *info = &source->info;
+	info->frame = *inlay_frame_info(source->still.frame);
+	info->frame.format = alpha ? INLAY_PIX_BGR24A8 : INLAY_PIX_BGR24;
+	info->fps = (struct inlay_rational){ 25, 1 };
+	info->timebase = (struct inlay_rational){ 1, 25 };
+	info->frames = 1;
+	info->picture = true;
+	info->rotation = source->still.rotation;
+	info->bit_depth = 8;
+	info->codec = source->still.codec;
+	snprintf(source->description, sizeof source->description, "%s picture %dx%d", info->codec, info->frame.width,
+	         info->frame.height);
 }
 
-static enum inlay_err deliver(struct il_source *s, struct inlay_frame **out, struct inlay_error *err)
+static enum inlay_err start(struct il_source *source, const struct il_source_params *params, struct inlay_error *err)
 {
-	if (s->frame->width != s->coded_width || s->frame->height != s->coded_height)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: the size changes from %dx%d to %dx%d on the way",
-		               s->path, s->coded_width, s->coded_height, s->frame->width, s->frame->height);
-	struct inlay_frame *frame = NULL;
-	enum inlay_err rc = il_frame_pool_take(s->pool, &frame, err);
-	if (!rc)
-		rc = fill(s, frame, err);
-	if (rc) {
-		inlay_frame_destroy(&frame);
-		return rc;
-	}
-	s->loss.damaged += il_picture_damaged(s->frame);
-	il_frame_set_pts(frame, time_of(s));
-	s->given = true;
-	*out = frame;
-	return INLAY_OK;
-}
-
-/* Seconds at which the stream's own tag says that it ends (Matroska); -1 without one. */
-static double tagged_end(const AVStream *stream)
-{
-	const AVDictionaryEntry *tag = av_dict_get(stream->metadata, "DURATION", NULL, 0);
-	int hours, minutes;
-	double seconds;
-	if (!tag || sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) != 3)
-		return -1;
-	return hours * 3600.0 + minutes * 60.0 + seconds;
-}
-
-/* At the end: did the container promise more? */
-static void note_end(struct il_source *s)
-{
-	const AVStream *stream = s->format->streams[s->stream];
-	const double frame_s = (double)s->info.fps.den / s->info.fps.num;
-	const double shown_until = (double)s->last_pts * av_q2d(stream->time_base) + frame_s;
-	s->drained = true;
-	if (s->pipe && s->piped > s->packet_end) /* part of a frame is left */
-		s->loss.truncated = true;
-	if (s->info.live)
-		return;
-	if (stream->nb_frames > 0 && s->packets < stream->nb_frames)
-		s->loss.truncated = true;
-	if (tagged_end(stream) > shown_until + 2 * frame_s)
-		s->loss.truncated = true;
-}
-
-enum inlay_err il_source_read(struct il_source *s, struct inlay_frame **frame, struct inlay_error *err)
-{
-	if (s->still)
-		return give_picture(s, frame, err);
-	enum inlay_err rc = s->drained ? INLAY_EOF : s->pending ? INLAY_OK : decode(s, err);
-	s->pending = false;
-	if (rc == INLAY_EOF && !s->drained)
-		note_end(s);
-	return rc ? rc : deliver(s, frame, err);
-}
-
-enum inlay_err il_source_rewind(struct il_source *s, struct inlay_error *err)
-{
-	if (s->info.live)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: can be read once only", s->path);
-	s->given = s->drained = s->pending = false;
-	s->packets = 0;
-	if (s->still)
-		return INLAY_OK;
-	avcodec_flush_buffers(s->decoder);
-	close_input(s);
-	return open_input(s, err);
-}
-
-/* ---- open and close ---- */
-
-static enum inlay_err start(struct il_source *s, struct inlay_error *err)
-{
-	il_libav_init();
-	if (strcmp(s->path, "-") != 0 && !is_camera(s->path) && il_image_is(s->path))
-		return open_picture(s, err);
-	enum inlay_err rc = open_input(s, err);
-	if (!rc)
-		rc = open_decoder(s, err);
-	if (!rc)
-		rc = decode(s, err);
-	if (rc == INLAY_EOF)
-		rc = il_fail(err, INLAY_ERR_FORMAT, "%s: no frame of its %s video decodes", s->path, s->info.codec);
-	s->pending = !rc;
-	return rc ? rc : learn(s, err);
+	enum inlay_err rc = INLAY_OK;
+	if (!il_is_live(source->path))
+		rc = il_still_read(&source->still, source->path, err);
+	if (!rc && source->still.frame)
+		start_picture(source, params->alpha);
+	else if (!rc)
+		rc = start_video(source, params, err);
+	return rc ? rc : il_frame_pool_create(&source->pool, &source->info.frame, err);
 }
 
 enum inlay_err il_source_open(struct il_source **out, const struct il_source_params *params, struct inlay_error *err)
 {
-	*out = NULL;
-	struct il_source *s = calloc(1, sizeof *s);
-	if (!s || !(s->path = strdup(params->path))) {
-		free(s);
+	struct il_source *source = calloc(1, sizeof *source);
+	if (!source || !(source->path = strdup(params->path))) {
+		free(source);
 		return il_fail_memory(err);
 	}
-	s->params = *params;
-	s->params.path = s->path;
-	enum inlay_err rc = start(s, err);
+	source->name = strcmp(source->path, "-") ? source->path : "standard input";
+	enum inlay_err rc = start(source, params, err);
 	if (rc) {
-		il_source_destroy(&s);
+		il_source_destroy(&source);
 		return rc;
 	}
-	describe(s);
-	*out = s;
+	*out = source;
 	return INLAY_OK;
 }
 
 void il_source_destroy(struct il_source **slot)
 {
-	struct il_source *s = *slot;
-	*slot = NULL;
-	if (!s)
+	struct il_source *source = *slot;
+	if (!source)
 		return;
-	inlay_frame_destroy(&s->still);
-	inlay_frame_destroy(&s->lying);
-	il_frame_pool_destroy(&s->pool);
-	il_picture_converter_clear(&s->converter);
-	av_frame_free(&s->fetched);
-	av_frame_free(&s->frame);
-	av_packet_free(&s->packet);
-	avcodec_free_context(&s->decoder);
-	av_buffer_unref(&s->device);
-	close_input(s);
-	free(s->path);
-	free(s);
+	*slot = NULL;
+	il_picture_converter_clear(&source->converter);
+	inlay_frame_destroy(&source->unturned);
+	inlay_frame_destroy(&source->still.frame);
+	il_frame_pool_destroy(&source->pool);
+	av_frame_free(&source->host);
+	av_frame_free(&source->frame);
+	av_packet_free(&source->packet);
+	avcodec_free_context(&source->decoder);
+	av_buffer_unref(&source->device);
+	avformat_close_input(&source->format);
+	il_live_close(&source->live);
+	free(source->path);
+	free(source);
 }
 
-const struct il_source_info *il_source_info(const struct il_source *s)
+const struct il_source_info *il_source_info(const struct il_source *source)
 {
-	return &s->info;
+	return &source->info;
 }
 
-void il_source_loss(const struct il_source *s, struct il_source_loss *loss)
+void il_source_loss(const struct il_source *source, struct il_source_loss *loss)
 {
-	*loss = s->loss;
+	*loss = source->loss;
 }
 
-const char *il_source_describe(const struct il_source *s)
+const char *il_source_describe(const struct il_source *source)
 {
-	return s->text;
+	return source->description;
+}
+
+/* Timestamps of the frames given out rise strictly, and a jump that no recording has is taken back. */
+static int64_t next_pts(struct il_source *source)
+{
+	const AVFrame *frame = source->frame;
+	double tick = (double)source->info.timebase.num / source->info.timebase.den;
+	int64_t last = source->last_pts, pts = frame->best_effort_timestamp;
+	if (last == AV_NOPTS_VALUE)
+		return pts == AV_NOPTS_VALUE ? 0 : pts;
+	if (pts == AV_NOPTS_VALUE)
+		return last + source->pts_step;
+	double ahead = ((double)pts + (double)source->pts_shift - (double)last) * tick;
+	if (ahead > MAX_AHEAD_S || ahead < -MAX_BACK_S)
+		source->pts_shift = last + source->pts_step - pts;
+	pts += source->pts_shift;
+	return pts > last ? pts : last + 1;
+}
+
+/* Turns an I420 picture of the stored size into the upright frame. */
+static void turn(const struct il_source *source, const AVFrame *stored, const struct inlay_planes *from,
+                 const struct inlay_planes *to)
+{
+	I420Rotate(from->data[0], (int)from->stride[0], from->data[1], (int)from->stride[1], from->data[2],
+	           (int)from->stride[2], to->data[0], (int)to->stride[0], to->data[1], (int)to->stride[1], to->data[2],
+	           (int)to->stride[2], stored->width, source->upside_down ? -stored->height : stored->height,
+	           (enum RotationMode)source->info.rotation);
+}
+
+static enum inlay_err convert_and_turn(struct il_source *source, const AVFrame *picture, const struct inlay_planes *to,
+                                       struct inlay_error *err)
+{
+	const struct inlay_frame_info stored = { INLAY_PIX_I420, picture->width, picture->height,
+		                                 source->info.frame.colour };
+	enum inlay_err rc = source->unturned ? INLAY_OK : il_frame_create(&source->unturned, &stored, err);
+	if (rc)
+		return rc;
+	struct inlay_planes scratch;
+	inlay_frame_map(source->unturned, &scratch);
+	rc = il_picture_to_i420(&source->converter, picture, &scratch, source->name, err);
+	if (!rc)
+		turn(source, picture, &scratch, to);
+	inlay_frame_unmap(source->unturned);
+	return rc;
+}
+
+static enum inlay_err fill(struct il_source *source, const AVFrame *picture, const struct inlay_planes *to,
+                           struct inlay_error *err)
+{
+	if (!source->info.rotation && !source->upside_down)
+		return il_picture_to_i420(&source->converter, picture, to, source->name, err);
+	if (!il_picture_is_i420(picture))
+		return convert_and_turn(source, picture, to, err);
+	struct inlay_planes from = { { picture->data[0], picture->data[1], picture->data[2] },
+		                     { picture->linesize[0], picture->linesize[1], picture->linesize[2] } };
+	turn(source, picture, &from, to);
+	return INLAY_OK;
+}
+
+static enum inlay_err check_size(const struct il_source *source, const AVFrame *picture, struct inlay_error *err)
+{
+	const struct inlay_frame_info *info = &source->info.frame;
+	bool lying = source->info.rotation % 180 != 0;
+	int width = lying ? picture->height : picture->width, height = lying ? picture->width : picture->height;
+	if (width == info->width && height == info->height)
+		return INLAY_OK;
+	return il_fail(err, INLAY_ERR_UNSUPPORTED,
+	               "%s: its frames change from %dx%d to %dx%d; expected one size throughout", source->name,
+	               info->width, info->height, width, height);
+}
+
+static enum inlay_err read_video(struct il_source *source, struct inlay_frame *to, struct inlay_error *err)
+{
+	const AVFrame *picture;
+	enum inlay_err rc = source->have_frame ? INLAY_OK : decode(source, err);
+	if (!rc)
+		rc = fetch(source, &picture, err);
+	if (!rc)
+		rc = check_size(source, picture, err);
+	if (rc)
+		return rc;
+	struct inlay_planes planes;
+	inlay_frame_map(to, &planes);
+	rc = fill(source, picture, &planes, err);
+	inlay_frame_unmap(to);
+	if (rc)
+		return rc;
+	source->last_pts = next_pts(source);
+	source->have_frame = false;
+	il_frame_set_pts(to, source->last_pts);
+	return INLAY_OK;
+}
+
+static enum inlay_err read_still(struct il_source *source, struct inlay_frame *to)
+{
+	if (source->still_given)
+		return INLAY_EOF;
+	const struct inlay_frame *from = source->still.frame;
+	struct inlay_planes a, b;
+	inlay_frame_map(from, &a);
+	inlay_frame_map(to, &b);
+	CopyPlane(a.data[0], (int)a.stride[0], b.data[0], (int)b.stride[0], 3 * inlay_frame_info(from)->width,
+	          inlay_frame_info(from)->height);
+	inlay_frame_unmap(to);
+	inlay_frame_unmap(from);
+	il_frame_set_pts(to, 0);
+	source->still_given = true;
+	return INLAY_OK;
+}
+
+enum inlay_err il_source_read(struct il_source *source, struct inlay_frame **out, struct inlay_error *err)
+{
+	struct inlay_frame *frame;
+	enum inlay_err rc = il_frame_pool_take(source->pool, &frame, err);
+	if (rc)
+		return rc;
+	rc = source->info.picture ? read_still(source, frame) : read_video(source, frame, err);
+	if (rc)
+		inlay_frame_destroy(&frame);
+	else
+		*out = frame;
+	return rc;
+}
+
+/* Opening the file anew finds the start of any container; seeking does not. */
+enum inlay_err il_source_rewind(struct il_source *source, struct inlay_error *err)
+{
+	if (source->info.live)
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: cannot be read twice; expected a file", source->name);
+	source->loss = (struct il_source_loss){ 0 };
+	source->still_given = false;
+	if (source->info.picture)
+		return INLAY_OK;
+	avcodec_flush_buffers(source->decoder);
+	source->have_frame = source->ended = false;
+	source->faults = 0;
+	source->last_pts = AV_NOPTS_VALUE;
+	source->pts_shift = 0;
+	enum inlay_err rc = open_file(source, err);
+	return rc ? rc : choose_stream(source, err);
 }

@@ -5,17 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "media/libav.h"
 #include "media/picture.h"
 #include "media/video_index.h"
 
 #define MAX_SIDE 32768
-#define MAX_FPS_TERM 100000 /* keeps products of rates and frame numbers within 64 bits */
-/* Frame threading costs a frame of delay and memory a thread; beyond this it gains little. */
-#define MAX_AUTO_THREADS 8
-#define MAX_THREADS 16
 
 struct il_video {
 	struct il_video_info info;
@@ -40,12 +35,6 @@ struct il_video {
 	bool damage_told;
 };
 
-static bool is_shown_video(const AVStream *stream)
-{
-	int pictures = AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS;
-	return stream->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(stream->disposition & pictures);
-}
-
 static enum inlay_err open_file(struct il_video *video, struct inlay_error *err)
 {
 	avformat_close_input(&video->format);
@@ -55,7 +44,7 @@ static enum inlay_err open_file(struct il_video *video, struct inlay_error *err)
 	video->stream = -1;
 	for (unsigned i = 0; i < video->format->nb_streams; i++) {
 		AVStream *stream = video->format->streams[i];
-		if (video->stream < 0 && is_shown_video(stream))
+		if (video->stream < 0 && il_libav_shows(stream))
 			video->stream = (int)i;
 		else
 			stream->discard = AVDISCARD_ALL;
@@ -79,9 +68,7 @@ static enum inlay_err open_decoder(struct il_video *video, unsigned threads, str
 		return il_fail_memory(err);
 	int ret = avcodec_parameters_to_context(video->decoder, stream->codecpar);
 	if (ret >= 0) {
-		unsigned automatic = il_cpu_count() < MAX_AUTO_THREADS ? il_cpu_count() : MAX_AUTO_THREADS;
-		threads = threads ? threads : automatic;
-		video->decoder->thread_count = (int)(threads < MAX_THREADS ? threads : MAX_THREADS);
+		video->decoder->thread_count = il_libav_threads(threads);
 		video->decoder->pkt_timebase = stream->time_base;
 		ret = avcodec_open2(video->decoder, codec, NULL);
 	}
@@ -113,6 +100,11 @@ static void tell_damage(struct il_video *video, const char *what)
 	if (!video->damage_told)
 		il_log_warn("%s: %s near frame %lld", video->path, what, (long long)video->next);
 	video->damage_told = true;
+}
+
+static bool is_damaged(const AVFrame *frame)
+{
+	return frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT);
 }
 
 static enum inlay_err feed_decoder(struct il_video *video, struct inlay_error *err)
@@ -158,7 +150,7 @@ static enum inlay_err decode(struct il_video *video, struct inlay_error *err)
 		video->frame_index = video->index.pts ? il_video_index_find(&video->index, pts) : video->decoded++;
 		if (video->frame_index < 0)
 			continue;
-		if (il_picture_damaged(frame))
+		if (is_damaged(frame))
 			tell_damage(video, "damaged picture");
 		video->have_frame = true;
 		return INLAY_OK;
@@ -210,12 +202,7 @@ static enum inlay_err learn_info(struct il_video *video, struct inlay_error *err
 	if (frame->width < 1 || frame->height < 1 || frame->width > MAX_SIDE || frame->height > MAX_SIDE)
 		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: frames of %dx%d, expected 1..%d each way", video->path,
 		               frame->width, frame->height, MAX_SIDE);
-	AVRational fps = stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : stream->r_frame_rate;
-	/* Variable rates come as frames over ticks, both large. */
-	av_reduce(&fps.num, &fps.den, fps.num, fps.den, MAX_FPS_TERM);
-	if (fps.num <= 0 || fps.den <= 0)
-		fps = (AVRational){ 25, 1 };
-	video->info.fps = (struct inlay_rational){ fps.num, fps.den };
+	video->info.fps = il_libav_rate(stream);
 	video->info.frame = (struct inlay_frame_info){ .format = INLAY_PIX_I420,
 		                                       .width = frame->width,
 		                                       .height = frame->height,
@@ -327,7 +314,10 @@ static enum inlay_err deliver(struct il_video *video, struct inlay_frame **out, 
 	enum inlay_err rc = il_frame_pool_take(video->pool, &frame, err);
 	if (rc)
 		return rc;
-	rc = il_picture_convert(&video->converter, video->frame, frame, video->path, err);
+	struct inlay_planes planes;
+	inlay_frame_map(frame, &planes);
+	rc = il_picture_to_i420(&video->converter, video->frame, &planes, video->path, err);
+	inlay_frame_unmap(frame);
 	if (rc) {
 		inlay_frame_destroy(&frame);
 		return rc;
@@ -335,7 +325,7 @@ static enum inlay_err deliver(struct il_video *video, struct inlay_frame **out, 
 	il_frame_set_pts(frame, video->next);
 	video->next++;
 	video->have_frame = false;
-	video->damaged = video->skipped || il_picture_damaged(video->frame);
+	video->damaged = video->skipped || is_damaged(video->frame);
 	video->skipped = false;
 	*out = frame;
 	return INLAY_OK;
