@@ -21,6 +21,7 @@ enum {
 	OPT_FORMAT,
 	OPT_STATS,
 	OPT_PROGRESS,
+	OPT_SKIP_EXISTING,
 	/* Settings of the picture: the option's name is the setting's. */
 	OPT_SET,
 	OPT_SET_LAST = OPT_SET + 63,
@@ -33,6 +34,7 @@ static const struct argp_option options[] = {
 	  "folder",
 	  0 },
 	{ "overwrite", 'y', 0, 0, "replace an existing output", 0 },
+	{ "skip-existing", OPT_SKIP_EXISTING, 0, 0, "of a folder: leave out what has its output already", 0 },
 	{ "preset", OPT_SET, "LOOK", 0,
 	  "best (default), fast, obs (the OBS plugin's defaults), reference (the Python chain's)", 0 },
 	{ "settings", OPT_SETTINGS, "FILE.json", 0, "settings by the names of these options; options win over it", 0 },
@@ -44,7 +46,7 @@ static const struct argp_option options[] = {
 	{ "halo", OPT_SET + 3, 0, 0, "blur the whole frame: the subject glows into the background", 0 },
 	{ "focal", OPT_SET + 4, "MODEL", 0, "depth network: what is as near as the subject stays sharp in the blur",
 	  0 },
-	{ "background", OPT_SET + 5, "WHAT", 0, "a colour (green, #20c040), a picture, a video (repeated)", 0 },
+	{ "background", OPT_SET + 5, "WHAT", 0, "a colour (lime, #20c040), a picture, a video (repeated)", 0 },
 	{ "fit", OPT_SET + 6, "HOW", 0, "a picture of another shape: fill (default), fit, tile, stretch", 0 },
 	{ "alpha", OPT_SET + 7, 0, 0, "nothing: write an alpha channel (.webm, .mov, .png)", 0 },
 	{ "mask-only", OPT_SET + 8, 0, 0, "write the alpha itself, in grey", 0 },
@@ -145,6 +147,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG: take_input(a, arg, state); return 0;
 	case 'o': p->output = arg; return 0;
 	case 'y': p->overwrite = true; return 0;
+	case OPT_SKIP_EXISTING: a->skip_existing = true; return 0;
 	case OPT_SETTINGS: a->settings_path = arg; return 0;
 	case OPT_FRAMES: p->frames = parse_integer(state, "frames", arg, 1, INT32_MAX); return 0;
 	case OPT_PREVIEW: p->preview = parse_integer(state, "preview", arg, 0, INT32_MAX) + 1; return 0;
@@ -183,10 +186,19 @@ static const struct argp argp = {
 
 /* ---- one input ---- */
 
+struct watch {
+	struct progress progress;
+	struct inlay_matte *job;
+	bool endless; /* a camera: an interrupt ends it, and what was recorded is kept */
+};
+
 static bool show(void *ctx, int64_t done, int64_t expected)
 {
-	progress_show(ctx, done, expected);
-	return !interrupted();
+	struct watch *w = ctx;
+	progress_show(&w->progress, done, expected);
+	if (interrupted() && w->endless)
+		inlay_matte_stop(w->job);
+	return !interrupted() || w->endless;
 }
 
 static enum inlay_err write_stats(const struct inlay_matte *job, struct il_part *part, struct inlay_error *err)
@@ -214,10 +226,15 @@ static bool say_result(const struct inlay_matte *job, const struct inlay_matte_p
 		    s.frames == 1 ? "" : "s", s.wall_s, s.fps, (double)s.peak_rss_bytes / 1e6);
 	if (!s.damaged && !s.skipped && !s.truncated)
 		return false;
-	fprintf(stderr,
-	        "inlay: warning: %s%s: %lld frames are done, %lld of them damaged, %lld packets gave no frame\n",
-	        p->input, s.truncated ? " breaks off before its end" : " is damaged", (long long)s.frames,
-	        (long long)s.damaged, (long long)s.skipped);
+	char lost[96] = "";
+	if (s.damaged)
+		snprintf(lost, sizeof lost, ", %lld of them damaged", (long long)s.damaged);
+	if (s.skipped)
+		snprintf(lost + strlen(lost), sizeof lost - strlen(lost), ", %lld packets gave none",
+		         (long long)s.skipped);
+	fprintf(stderr, "inlay: warning: %s %s: %lld frame%s done%s\n", p->input,
+	        s.truncated ? "breaks off before its end" : "is damaged", (long long)s.frames,
+	        s.frames == 1 ? " is" : "s are", lost);
 	return true;
 }
 
@@ -225,7 +242,7 @@ enum inlay_err matte_one(const struct matte_arguments *a, const struct inlay_mat
                          struct il_part *stats, bool *lossy, struct inlay_error *err)
 {
 	struct inlay_matte *job = NULL;
-	struct progress progress;
+	struct watch watch = { .endless = !strncmp(params->input, "/dev/video", strlen("/dev/video")) };
 	*lossy = false;
 	enum inlay_err rc = inlay_matte_create(&job, params, err);
 	if (rc)
@@ -234,9 +251,10 @@ enum inlay_err matte_one(const struct matte_arguments *a, const struct inlay_mat
 		say("%s", inlay_matte_describe(job));
 	else if (inlay_matte_inferred(job))
 		say("model: %s", inlay_matte_inferred(job));
-	progress_begin(&progress, a->common.verbose < 0 ? PROGRESS_NEVER : (enum progress_mode)a->progress);
-	rc = inlay_matte_run(job, show, &progress, err);
-	progress_end(&progress);
+	watch.job = job;
+	progress_begin(&watch.progress, a->common.verbose < 0 ? PROGRESS_NEVER : (enum progress_mode)a->progress);
+	rc = inlay_matte_run(job, show, &watch, err);
+	progress_end(&watch.progress);
 	if (!rc)
 		*lossy = say_result(job, params);
 	if (!rc && stats)
@@ -247,17 +265,41 @@ enum inlay_err matte_one(const struct matte_arguments *a, const struct inlay_mat
 
 /* ---- settings ---- */
 
-/* The preset, then the file, then the options. */
-static enum inlay_err gather(const struct matte_arguments *a, struct inlay_matte_settings *settings,
+/* What lies behind the subject is one choice: an option replaces all that a file says of it. */
+static void forget_background(struct inlay_matte_settings *settings)
+{
+	settings->look.blur = 0;
+	settings->alpha = false;
+	free(settings->background);
+	settings->background = NULL;
+}
+
+static bool chooses_background(const struct matte_choice *choice)
+{
+	static const char *const names[] = { "blur", "background", "alpha", NULL };
+	int i = 0;
+	while (names[i] && strcmp(names[i], choice->name) != 0)
+		i++;
+	return names[i];
+}
+
+/* The preset, then the file, then the options. *usage: an option is to blame. */
+static enum inlay_err gather(const struct matte_arguments *a, struct inlay_matte_settings *settings, bool *usage,
                              struct inlay_error *err)
 {
 	enum inlay_err rc = INLAY_OK;
+	*usage = !a->settings_path;
 	if (a->settings_path)
 		rc = inlay_matte_settings_read(settings, a->settings_path, a->preset, err);
 	else if (a->preset)
 		rc = inlay_matte_settings_set(settings, "preset", a->preset, err);
-	for (int i = 0; i < a->n_choices && !rc; i++)
+	for (int i = 0; i < a->n_choices && !rc && a->settings_path; i++)
+		if (chooses_background(&a->choices[i]))
+			forget_background(settings);
+	for (int i = 0; i < a->n_choices && !rc; i++) {
+		*usage = true;
 		rc = inlay_matte_settings_set(settings, a->choices[i].name, a->choices[i].value, err);
+	}
 	return rc;
 }
 
@@ -297,8 +339,9 @@ int cmd_matte(int argc, char **argv)
 	a.params.settings = &settings;
 	catch_interrupts();
 	int status;
-	if (gather(&a, &settings, &err))
-		status = report_error(&err);
+	bool usage;
+	if (gather(&a, &settings, &usage, &err))
+		status = report_error(&err) && usage ? EXIT_USAGE : EXIT_FAILURE;
 	else if (il_path_is_folder(a.params.input))
 		status = matte_folder(&a);
 	else

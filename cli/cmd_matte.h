@@ -17,6 +17,7 @@ struct matte_arguments {
 	int n_choices;
 	const char *preset, *settings_path, *stats;
 	int progress;
+	bool skip_existing;
 };
 
 /* One job from start to end. *lossy: the input is damaged or breaks off, and what could be read is done. */

@@ -14,7 +14,7 @@ static const char *const videos[] = { "mp4", "mov", "mkv", "webm", "m4v", "avi",
 static const char *const pictures[] = { "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", NULL };
 
 struct tally {
-	int done, partial, failed, skipped;
+	int done, partial, failed, there;
 };
 
 static bool is_one_of(const char *word, const char *const *list)
@@ -73,12 +73,17 @@ static enum inlay_err do_file(const struct matte_arguments *a, struct dirent *co
 	params.input = input;
 	params.output = output;
 	params.format = NULL;
-	if (!rc) {
+	const bool there = !rc && a->skip_existing && il_path_exists(output);
+	if (there)
+		say("[%d/%d] %s: %s is there", k + 1, n, input, output);
+	else if (!rc) {
 		say("[%d/%d] %s", k + 1, n, input);
 		rc = matte_one(a, &params, NULL, &lossy, err);
 	}
 	if (rc)
 		tally->failed++;
+	else if (there)
+		tally->there++;
 	else if (lossy)
 		tally->partial++;
 	else
@@ -90,8 +95,10 @@ static enum inlay_err do_file(const struct matte_arguments *a, struct dirent *co
 
 static int report(const struct matte_arguments *a, const struct tally *t, int n)
 {
-	say("%s: %d of %d files done%s", a->params.output, t->done + t->partial, n,
-	    t->failed || t->partial ? "" : ", nothing lost");
+	char there[64] = "";
+	if (t->there)
+		snprintf(there, sizeof there, ", %d were there", t->there);
+	say("%s: %d of %d files done%s", a->params.output, t->done + t->partial, n, there);
 	if (t->failed)
 		fprintf(stderr, "inlay: error: %d of %d files failed, see above\n", t->failed, n);
 	if (t->partial)

@@ -236,7 +236,7 @@ def pictures_in_pictures_out(scratch):
     core = inside(0, grow=-8)
     assert np.array_equal(shown[core], picture()[core]), "the subject's pixels are not what they were"
     assert (shown[~inside(0, grow=10)] == (0, 0, 255)).all()
-    works(*matte(source, "-y", "-o", out, "--alpha"))
+    works(*matte(source, "-y", "-o", out, "--alpha", "--foreground", "raw"))
     shown = frames_of(out, pixels="rgba")[0]
     assert np.array_equal(shown[..., :3], picture()) and shown[core][:, 3].min() == 255 and shown[0, 0, 3] == 0
     works(*matte(source, "-o", os.path.join(scratch, "out.jpg"), "--blur", 5))
@@ -346,12 +346,17 @@ def the_subjects_own_colours(scratch):
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     empty = np.stack([40 + 0 * x, 90 + 60 * np.sin(x / 9), 130 + 60 * np.cos(y / 11)], axis=-1).astype(np.uint8)
     ffmpeg("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-i", "-", plate, feed=empty.tobytes())
-    raw = edge("--feather", 3)
+    raw = edge("--feather", 3, "--foreground", "raw")
     assert edge("--feather", 3, "--plate", plate) < raw - 3, (edge("--feather", 3, "--plate", plate), raw)
-    raw = edge("--feather", 3, network="cutout_memory")
+    raw = edge("--feather", 3, "--foreground", "raw", network="cutout_memory")
     clean = edge("--feather", 3, "--foreground", "clean", network="cutout_memory")
     assert clean < raw - 3, (clean, raw)
-    fails(*matte(source, "-o", os.path.join(scratch, "x.mp4"), "--foreground", "clean"), says=["cutout.onnx", "foreground"])
+    fails(*matte(source, "-o", os.path.join(scratch, "x.mkv"), "--plate", plate, "--size", "64x64", "--blur", 3), says="plate")
+    small = os.path.join(scratch, "small.png")
+    ffmpeg("-i", plate, "-vf", "scale=100:60", small)
+    fails(*matte(source, "-o", os.path.join(scratch, "x.mkv"), "--plate", small), says=["100x60", f"{WIDTH}x{HEIGHT}"])
+    # Without anyone's help: of the blue behind it, next to nothing is left at the edge.
+    assert edge("--feather", 3, "--foreground", "clean") < 0.5 * edge("--feather", 3, "--foreground", "raw")
 
 
 def depth_keeps_what_is_near_sharp(scratch):
@@ -397,6 +402,9 @@ def a_folder_goes_on_after_a_failure(scratch):
     folder_is_clean(out, "a.mp4.mp4", "a.mov.mp4", "b.mp4", "c.jpg")
     again = run("matte", source, "-o", out, "--model", model("cutout"), "--blur", 3)
     assert again.returncode == 1 and "5 of 5 files failed" in again.stderr and "-y replaces" in again.stderr, again.stderr
+    os.unlink(os.path.join(out, "b.mp4"))
+    rest = run("matte", source, "-o", out, "--model", model("cutout"), "--blur", 3, "--skip-existing")
+    assert "1 of 5 files done, 3 were there" in rest.stderr and os.path.exists(os.path.join(out, "b.mp4")), rest.stderr
     fails("matte", source, "--format", "null", "--model", model("cutout"), says=["folder"])
     empty = os.path.join(scratch, "empty")
     os.mkdir(empty)
@@ -438,10 +446,17 @@ def inputs_that_are_no_video(scratch):
     with open(settings, "w") as f:
         f.write('{"blur": 3, "feahter": 1}')
     fails(*matte(source, "-o", out, "--settings", settings), says=["s.json", "feahter", "known are"])
-    fails(*matte(source, "-o", out, "--threshold", "2"), says=["threshold", "from 0 to 1"])
+    fails(*matte(source, "-o", out, "--threshold", "2"), says=["threshold", "from 0 to 1"], status=2)
+    fails(*matte(source, "-o", os.path.join(scratch, "x.png")), says=["x.png", "--preview"])
+    fails(*matte(source, "-o", os.path.join(scratch, "x.mp4"), "--preview", 1), says=["x.mp4", ".png"])
+    depth = os.path.join(scratch, "depth.json")
+    with open(depth, "w") as f:
+        f.write('{"inlay_model": 1, "kind": "depth"}')
+    fails(*matte(source, "-o", out, "--manifest", depth, network="nearness"),
+          says=["nearness.onnx", "depth network", "--focal"])
     fails("matte", source, says="no output", status=2)
     fails("matte", "-o", out, says="no input", status=2)
-    folder_is_clean(scratch, "sound.m4a", "in.mp4", "s.json")
+    folder_is_clean(scratch, "sound.m4a", "in.mp4", "s.json", "depth.json")
 
 
 def settings_files_presets_and_options(scratch):
@@ -454,6 +469,8 @@ def settings_files_presets_and_options(scratch):
     assert digests(*matte(source, "--settings", settings)) == plain
     assert digests(*matte(source, "--background", "red", "--settings", settings)) == \
         digests(*matte(source, "--preset", "fast", "--feather", 5, "--background", "red"))
+    assert digests(*matte(source, "--settings", settings, "--blur", 4)) == \
+        digests(*matte(source, "--preset", "fast", "--feather", 5, "--blur", 4))
     assert digests(*matte(source, "--settings", settings, "--preset", "obs")) == \
         digests(*matte(source, "--preset", "obs", "--background", "blue", "--feather", 5))
 
@@ -467,6 +484,15 @@ def odd_and_extreme_sizes(scratch):
         avi = os.path.join(scratch, "in.avi")
         ffmpeg("-i", png, "-c:v", "ffv1", "-pix_fmt", "yuv420p", avi)
         assert len(digests(*matte(avi, "--blur", 9))) == 1
+
+
+def a_part_ends_with_its_last_frame(scratch):
+    source = clip(os.path.join(scratch, "in.mp4"), frames=50)
+    out = os.path.join(scratch, "out.mp4")
+    works(*matte(source, "-o", out, "--frames", 10))
+    assert float(probe(out)["audio"]["duration"]) < 0.5, probe(out)["audio"]["duration"]
+    works(*matte(source, "-y", "-o", out))
+    assert float(probe(out)["audio"]["duration"]) > 1.9
 
 
 def ten_bits_are_brought_down(scratch):
@@ -529,6 +555,6 @@ if __name__ == "__main__":
         subtitles_and_tags_go_along, pictures_in_pictures_out, pipes, a_preview_shows_four_panels,
         workers_do_not_matter, memory_begins_at_nothing_and_lasts, masks_can_be_spared, the_subjects_own_colours,
         depth_keeps_what_is_near_sharp, a_folder_goes_on_after_a_failure, what_breaks_off_is_finished_as_far_as_it_goes,
-        inputs_that_are_no_video, settings_files_presets_and_options, odd_and_extreme_sizes, ten_bits_are_brought_down,
+        inputs_that_are_no_video, settings_files_presets_and_options, odd_and_extreme_sizes, a_part_ends_with_its_last_frame, ten_bits_are_brought_down,
         hardware_that_is_not_there_is_done_without, an_interrupt_leaves_nothing, real_models_work_by_name,
     ]))

@@ -31,6 +31,7 @@ extern "C" {
  *   temporal     0        0         0.85      0
  *   upsample     guided   bilinear  bilinear  nearest
  *   halo_free    yes      yes       no        no
+ *   foreground   clean    raw       raw       raw
  *   exact        no       no        no        yes
  *
  * reference: the Python chain's defaults; obs: those of OBS Studio's background removal plugin, (b) with its filter of
@@ -48,6 +49,11 @@ enum inlay_matte_upsample { INLAY_MATTE_GUIDED, INLAY_MATTE_BILINEAR, INLAY_MATT
 
 /* Out keeps every pixel at least as opaque as it was, in at most; both is a plain blur. */
 enum inlay_matte_side { INLAY_MATTE_OUT, INLAY_MATTE_BOTH, INLAY_MATTE_IN };
+
+/* The colours of a half transparent subject, where something else comes behind it than a blurred frame. RAW: the
+ * frame's own. CLEAN: without the old background's share in them: as the network's own foreground says (Robust Video
+ * Matting), or a picture of the empty scene, or else as the subject is beside. */
+enum inlay_foreground { INLAY_FOREGROUND_RAW, INLAY_FOREGROUND_CLEAN };
 
 /* Lengths are in pixels of the frame. */
 struct inlay_matte_look {
@@ -69,7 +75,8 @@ struct inlay_matte_look {
 	bool halo_free;        /* blurs the background alone */
 	bool full_size;        /* nothing is done at less than the frame's size */
 	bool exact;            /* the Python chain's arithmetic; full_size goes with it */
-	bool mask_only;        /* the result is the alpha itself, in grey */
+	enum inlay_foreground foreground;
+	bool mask_only; /* the result is the alpha itself, in grey */
 };
 
 /* blur 0, mask_only false, and the table above. */
@@ -84,10 +91,6 @@ const char *inlay_matte_preset_name(enum inlay_matte_preset preset);
  * FIT shows all of it between black bars, TILE repeats it at its own size, STRETCH distorts it. */
 enum inlay_fit { INLAY_FIT_FILL, INLAY_FIT_FIT, INLAY_FIT_TILE, INLAY_FIT_STRETCH };
 
-/* RAW: the frame's own colours. CLEAN: without the old background's share in them, where the subject is half
- * transparent, as the network's own `fgr` output says (Robust Video Matting). */
-enum inlay_foreground { INLAY_FOREGROUND_RAW, INLAY_FOREGROUND_CLEAN };
-
 /* Everything that decides how the result looks. Strings belong to the settings (inlay_matte_settings_destroy). */
 struct inlay_matte_settings {
 	struct inlay_matte_look look;
@@ -101,10 +104,8 @@ struct inlay_matte_settings {
 	                      "#20c040"), a picture, a video (repeated when it ends) */
 	enum inlay_fit fit;
 	char *focal; /* depth network: what is as near as the subject stays sharp in a blurred background */
-	char *plate; /* picture of the scene without the subject: the subject's edge loses the old background's colour
-	              */
+	char *plate; /* picture of the scene without the subject, of the frames' size; stands for foreground CLEAN */
 	bool alpha;  /* no background: the output holds an alpha channel */
-	enum inlay_foreground foreground;
 };
 
 /* The preset's look, every 1, nothing else. */
@@ -190,6 +191,9 @@ enum inlay_err inlay_matte_run(struct inlay_matte *job, inlay_progress_fn *progr
 
 /* Asks a run to end soon, or not to begin; any thread, any time between create and destroy. */
 void inlay_matte_cancel(struct inlay_matte *job);
+
+/* No more frames are read, as if the input had ended: for cameras, which have no end. Any thread, as cancel. */
+void inlay_matte_stop(struct inlay_matte *job);
 
 /* After run. */
 void inlay_matte_stats(const struct inlay_matte *job, struct inlay_matte_stats *stats);

@@ -1,5 +1,6 @@
 #include "composite/matte.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +58,11 @@ static enum inlay_err take_planes(struct il_matte_chain *c, struct inlay_error *
 	if (c->classes)
 		c->differences = il_matte_take(c, 3 * (size_t)c->mask_width * sizeof *c->differences, err);
 	if (c->differences)
-		c->blur_scratch = il_matte_take(c, plain > masked ? plain : masked, err);
+		c->unsure_classes = il_matte_take(c, (size_t)c->tiles_across * (size_t)c->tiles_down, err);
+	if (!c->unsure_classes || il_matte_take_plane(c, &c->unsure, width, height, err))
+		return INLAY_ERR_MEMORY;
+	c->estimate_sigma = fmin(fmax(height / 270.0, 1), 16);
+	c->blur_scratch = il_matte_take(c, plain > masked ? plain : masked, err);
 	return c->blur_scratch ? INLAY_OK : INLAY_ERR_MEMORY;
 }
 
@@ -168,9 +173,8 @@ struct il_matte_component il_matte_component(const struct il_matte_chain *c, con
 		                                   : 1 };
 }
 
-/* Component i as a plane: the picture's own, or a copy in `copy`. */
-static struct il_matte_plane take_apart(const struct il_matte_chain *c, const struct inlay_planes *planes, int i,
-                                        const struct il_matte_plane *copy)
+struct il_matte_plane il_matte_take_apart(const struct il_matte_chain *c, const struct inlay_planes *planes, int i,
+                                          const struct il_matte_plane *copy)
 {
 	struct il_matte_component from = il_matte_component(c, planes, i);
 	if (from.step == 1)
@@ -318,7 +322,7 @@ static void blend_component(struct il_matte_chain *c, struct il_matte_plane plan
 		const struct il_blur_params params = blur_params(c, i, seen);
 		il_blur(bg.data, bg.stride, plane.data, plane.stride, &params, c->blur_scratch);
 	} else if (background->fill == IL_FILL_PICTURE) {
-		bg = take_apart(c, &background->picture, i, &c->behind[i]);
+		bg = il_matte_take_apart(c, &background->picture, i, &c->behind[i]);
 	}
 	if (background->fill != IL_FILL_COLOUR) {
 		blend.bg = bg.data;
@@ -352,7 +356,7 @@ static void blend(struct il_matte_chain *c, const struct inlay_planes *planes,
 	if (!seen.x1 || (blurs && !(c->params.blur > 0)))
 		return;
 	for (int i = 0; i < 3; i++) {
-		struct il_matte_plane plane = take_apart(c, planes, i, &c->split[i]);
+		struct il_matte_plane plane = il_matte_take_apart(c, planes, i, &c->split[i]);
 		if (blurs && c->params.halo_free)
 			blend_masked_blur(c, plane, i, seen);
 		else

@@ -108,4 +108,10 @@ enum inlay_err il_matte_chain_clean(struct il_matte_chain *chain, struct inlay_f
 enum inlay_err il_matte_chain_unmix(struct il_matte_chain *chain, struct inlay_frame *frame,
                                     const struct inlay_planes *plate, struct inlay_error *err);
 
+/* Without anyone's help: each sample of mixed alpha goes over into the mean of the subject's sure colours round it, the
+ * more the more transparent it is; from half transparency on it is that mean. (The normalised convolution that
+ * kernel/blur.h has for backgrounds, with the subject's weights.) */
+enum inlay_err il_matte_chain_estimate(struct il_matte_chain *chain, struct inlay_frame *frame,
+                                       struct inlay_error *err);
+
 #endif

@@ -1,6 +1,7 @@
 /* Taking the old background's share out of the colours of a half transparent subject. */
 #include "kernel/colour.h"
 #include "composite/matte_impl.h"
+#include "kernel/blur.h"
 
 #define MAX_GAIN 8
 #define GAIN_UNIT 4096
@@ -214,6 +215,114 @@ enum inlay_err il_matte_chain_unmix(struct il_matte_chain *c, struct inlay_frame
 	inlay_frame_map(frame, &planes);
 	for (int i = 0; i < 3; i++)
 		visit_component(c, &planes, i, NULL, unmix_span, &w);
+	inlay_frame_unmap(frame);
+	return INLAY_OK;
+}
+
+/* --- estimate ------------------------------------------------------------------------------------------------------
+ */
+
+#define SURE 192 /* alpha from which on colours count as the subject's, the more the nearer to 255 */
+
+/* What the blur leaves out, as an alpha of its own: 255 where nothing is sure. */
+static uint8_t leave_out(int alpha)
+{
+	return (uint8_t)(alpha <= SURE ? 255 : 255 - (alpha - SURE) * 255 / (255 - SURE));
+}
+
+static void weigh(struct il_matte_chain *c)
+{
+	for (int alpha = 0; alpha < 256; alpha++)
+		c->unsure_table[alpha] = leave_out(alpha);
+	for (int i = 0; i < c->tiles_across * c->tiles_down; i++)
+		c->unsure_classes[i] = c->classes[i] == IL_ALPHA_FULL    ? IL_ALPHA_EMPTY
+		                       : c->classes[i] == IL_ALPHA_EMPTY ? IL_ALPHA_FULL
+		                                                         : IL_ALPHA_MIXED;
+}
+
+static struct inlay_rect mixed_tiles(const struct il_matte_chain *c)
+{
+	struct inlay_rect r = { c->tiles_across, c->tiles_down, 0, 0 };
+	for (int y = 0; y < c->tiles_down; y++)
+		for (int x = 0; x < c->tiles_across; x++)
+			if (c->classes[y * c->tiles_across + x] == IL_ALPHA_MIXED) {
+				r.x0 = x < r.x0 ? x : r.x0;
+				r.y0 = y < r.y0 ? y : r.y0;
+				r.x1 = x + 1 > r.x1 ? x + 1 : r.x1;
+				r.y1 = y + 1;
+			}
+	return r;
+}
+
+static int at_most(int value, int limit)
+{
+	return value < limit ? value : limit;
+}
+
+/* All of a sample up to half transparency, none of it where alpha is 0 or 255. */
+static void go_over(const struct il_matte_component *to, const struct il_matte_plane *alpha,
+                    const struct il_matte_plane *near, const struct il_blur_area *part)
+{
+	for (int y = 0; y < part->height; y++) {
+		const uint8_t *a = alpha->data + (part->y + y) * alpha->stride + part->x;
+		const uint8_t *colour = near->data + y * near->stride;
+		uint8_t *out = to->data + (part->y + y) * to->stride + (ptrdiff_t)part->x * to->step;
+		for (int x = 0; x < part->width; x++, out += to->step) {
+			int share = a[x] ? at_most(2 * (255 - a[x]), 255) : 0;
+			*out = (uint8_t)((*out * (255 - share) + colour[x] * share + 127) / 255);
+		}
+	}
+}
+
+/* One component, tile by tile: its sure colours, blurred, into `behind`, and from there into the frame. */
+static void estimate_component(struct il_matte_chain *c, const struct inlay_planes *planes, int i,
+                               const struct inlay_rect *mixed)
+{
+	const bool chroma = il_matte_is_chroma(c, i);
+	const int width = il_matte_shrunk(c, i, c->info.width), height = il_matte_shrunk(c, i, c->info.height);
+	const int tile_width = IL_TILE_WIDTH >> chroma, tile_height = IL_TILE_HEIGHT >> chroma;
+	const struct il_matte_plane plane = il_matte_take_apart(c, planes, i, &c->split[i]);
+	const struct il_matte_plane alpha = chroma ? c->chroma_alpha : c->alpha;
+	const struct il_blur_area area = { mixed->x0 * tile_width, mixed->y0 * tile_height,
+		                           at_most(mixed->x1 * tile_width, width) - mixed->x0 * tile_width,
+		                           at_most(mixed->y1 * tile_height, height) - mixed->y0 * tile_height };
+	const struct il_blur_params params = {
+		.width = width,
+		.height = height,
+		.area = area,
+		.sigma = (float)(chroma ? c->estimate_sigma / 2 : c->estimate_sigma),
+		.coarse = chroma,
+		.tiles = { c->unsure_classes, c->tiles_across, tile_width, tile_height },
+	};
+	struct il_masked_blur blur;
+	il_mask_map(c->unsure.data, c->unsure.stride, alpha.data, alpha.stride, width, height, c->unsure_table);
+	il_masked_blur_begin(&blur, plane.data, plane.stride, c->unsure.data, c->unsure.stride, &params,
+	                     c->blur_scratch);
+	const struct il_matte_component to = il_matte_component(c, planes, i);
+	const struct il_matte_plane *near = &c->behind[i];
+	for (int ty = mixed->y0; ty < mixed->y1; ty++)
+		for (int tx = mixed->x0; tx < mixed->x1; tx++) {
+			if (c->classes[ty * c->tiles_across + tx] != IL_ALPHA_MIXED)
+				continue;
+			const struct il_blur_area part = { tx * tile_width, ty * tile_height,
+				                           at_most(tile_width, width - tx * tile_width),
+				                           at_most(tile_height, height - ty * tile_height) };
+			il_masked_blur_part(&blur, near->data, near->stride, &part);
+			go_over(&to, &alpha, near, &part);
+		}
+}
+
+enum inlay_err il_matte_chain_estimate(struct il_matte_chain *c, struct inlay_frame *frame, struct inlay_error *err)
+{
+	enum inlay_err rc = il_matte_check_frame(c, frame, err);
+	const struct inlay_rect mixed = mixed_tiles(c);
+	if (rc || !mixed.x1)
+		return rc;
+	struct inlay_planes planes;
+	weigh(c);
+	inlay_frame_map(frame, &planes);
+	for (int i = 0; i < 3; i++)
+		estimate_component(c, &planes, i, &mixed);
 	inlay_frame_unmap(frame);
 	return INLAY_OK;
 }

@@ -321,9 +321,61 @@ static void refuses_what_does_not_fit(void **state)
 	close_scene(&other);
 }
 
+/* A subject of one colour fades into a background of another: what is half transparent or more becomes the subject's
+ * colour alone, what is opaque or empty stays to the byte. */
+static void estimate_gives_the_colour_beside(void **state)
+{
+	(void)state;
+	enum { WIDTH = 240, HEIGHT = 80 };
+	static const uint8_t subject[3] = { 40, 60, 200 }, behind[3] = { 30, 250, 10 };
+	static uint8_t mask[WIDTH * HEIGHT];
+	static const enum inlay_pixfmt kinds[] = { INLAY_PIX_BGR24, INLAY_PIX_BGR24A8 };
+	struct inlay_error err;
+	for (size_t f = 0; f < 2; f++) {
+		struct inlay_frame_info info = { kinds[f], WIDTH, HEIGHT, { .range = INLAY_RANGE_FULL } };
+		struct inlay_matte_look look;
+		struct il_matte_chain *chain;
+		struct inlay_frame *frame;
+		struct inlay_planes planes;
+		ptrdiff_t stride;
+		inlay_matte_look_init(&look, INLAY_MATTE_FAST);
+		look.threshold = look.feather = look.contour = 0;
+		assert_ok(il_matte_chain_create(&chain, &look, &info, WIDTH, HEIGHT, &err));
+		assert_ok(il_frame_create(&frame, &info, &err));
+		for (int i = 0; i < WIDTH * HEIGHT; i++) {
+			int x = i % WIDTH, fade = 255 - (x - 100) * 255 / 12;
+			mask[i] = (uint8_t)(fade < 0 ? 0 : fade > 255 ? 255 : fade);
+		}
+		assert_ok(il_matte_chain_alpha(chain, mask, frame, &err));
+		const uint8_t *alpha = il_matte_chain_plane(chain, &stride);
+		inlay_frame_map(frame, &planes);
+		for (int y = 0; y < HEIGHT; y++)
+			for (int x = 0; x < 3 * WIDTH; x++) {
+				int a = alpha[y * stride + x / 3];
+				planes.data[0][y * planes.stride[0] + x] =
+					(uint8_t)((subject[x % 3] * a + behind[x % 3] * (255 - a)) / 255);
+			}
+		assert_ok(il_matte_chain_estimate(chain, frame, &err));
+		int mixed = 0;
+		for (int y = 0; y < HEIGHT; y++)
+			for (int x = 0; x < 3 * WIDTH; x++) {
+				int a = alpha[y * stride + x / 3], found = planes.data[0][y * planes.stride[0] + x];
+				if (a == 0 || a == 255)
+					assert_int_equal(found, (a ? subject : behind)[x % 3]);
+				else if (a < 128 && ++mixed)
+					assert_in_range(found + 20, subject[x % 3], subject[x % 3] + 40);
+			}
+		assert_true(mixed > 3 * HEIGHT);
+		inlay_frame_unmap(frame);
+		inlay_frame_destroy(&frame);
+		il_matte_chain_destroy(&chain);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(estimate_gives_the_colour_beside),
 		cmocka_unit_test(clean_equals_double_precision),
 		cmocka_unit_test(clean_of_what_was_seen_changes_nothing),
 		cmocka_unit_test(unmix_finds_the_subject),

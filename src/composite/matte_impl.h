@@ -43,7 +43,11 @@ struct il_matte_chain {
 	int tiles_across, tiles_down;
 	struct il_matte_plane behind[3]; /* background, by component */
 	struct il_matte_plane split[3];  /* components of formats that interleave them */
-	float *differences;              /* three rows of mask_width, for matte_foreground.c */
+	struct il_matte_plane
+		unsure; /* of matte_foreground.c's estimate: an alpha that leaves the subject alone seen */
+	uint8_t *unsure_classes, unsure_table[256];
+	double estimate_sigma;
+	float *differences; /* three rows of mask_width, for matte_foreground.c */
 
 	void *blocks[24]; /* all memory there is */
 	int block_count;
@@ -80,6 +84,10 @@ struct il_matte_component {
 };
 struct il_matte_component il_matte_component(const struct il_matte_chain *chain, const struct inlay_planes *planes,
                                              int i);
+
+/* Component i as a plane: the picture's own, or a copy in `copy`. */
+struct il_matte_plane il_matte_take_apart(const struct il_matte_chain *chain, const struct inlay_planes *planes, int i,
+                                          const struct il_matte_plane *copy);
 
 /* Memory that goes with the chain; zeroes. NULL with the error set where there is none. */
 void *il_matte_take(struct il_matte_chain *chain, size_t size, struct inlay_error *err);

@@ -17,6 +17,7 @@ static const struct {
 	                         .contour = 0.01,
 	                         .guided_radius = RADIUS,
 	                         .guided_epsilon = EPSILON,
+	                         .foreground = INLAY_FOREGROUND_CLEAN,
 	                         .halo_free = true } },
 	[INLAY_MATTE_FAST] = { "fast",
 	                       { .threshold = 0.5,

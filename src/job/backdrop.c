@@ -93,17 +93,22 @@ static enum inlay_err scale_once(struct inlay_frame **out, const struct inlay_fr
 	return rc;
 }
 
-enum inlay_err il_backdrop_picture(struct inlay_frame **out, const char *path, const struct inlay_frame_info *info,
-                                   enum inlay_fit fit, struct inlay_error *err)
+enum inlay_err il_backdrop_plate(struct inlay_frame **out, const char *path, const struct inlay_frame_info *info,
+                                 struct inlay_error *err)
 {
 	const struct il_source_params params = { .path = path, .threads = 1, .hwaccel = IL_HWACCEL_NONE };
 	struct il_source *source = NULL;
 	struct inlay_frame *frame = NULL;
 	enum inlay_err rc = il_source_open(&source, &params, err);
+	const struct inlay_frame_info *found = rc ? info : &il_source_info(source)->frame;
+	if (found->width != info->width || found->height != info->height)
+		rc = il_fail(err, INLAY_ERR_INVALID,
+		             "plate %s: is %dx%d; expected the frames' size, %dx%d, since it is the same scene", path,
+		             found->width, found->height, info->width, info->height);
 	if (!rc)
 		rc = il_source_read(source, &frame, err);
 	if (!rc)
-		rc = scale_once(out, frame, info, fit, err);
+		rc = scale_once(out, frame, info, INLAY_FIT_STRETCH, err);
 	inlay_frame_destroy(&frame);
 	il_source_destroy(&source);
 	return rc;

@@ -22,8 +22,8 @@ enum inlay_err il_backdrop_at(struct il_backdrop *backdrop, double seconds, stru
 /* The background for il_matte_chain_apply; without the planes of a picture. Any thread. */
 struct il_matte_background il_backdrop_fill(const struct il_backdrop *backdrop);
 
-/* A picture file brought to `info` as `fit` says; the caller owns it. */
-enum inlay_err il_backdrop_picture(struct inlay_frame **frame, const char *path, const struct inlay_frame_info *info,
-                                   enum inlay_fit fit, struct inlay_error *err);
+/* A picture file of info's size, in info's format; the caller owns it. Another size is INLAY_ERR_INVALID. */
+enum inlay_err il_backdrop_plate(struct inlay_frame **frame, const char *path, const struct inlay_frame_info *info,
+                                 struct inlay_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "inlay/matte.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,11 +51,13 @@ struct inlay_matte {
 	uint8_t *masked; /* picture of the last frame with a mask of its own, NULL where none is compared */
 	int64_t masks;
 	struct view subject, distance;  /* inference stage; distance.nets NULL without focal blur */
+	char *model;                    /* its path */
 	struct il_matte_stream *memory; /* of a recurrent network */
 	struct il_mask_stream *mask;    /* mask stage */
 	struct il_focal *focal;
 	struct il_matte_chain **chains; /* one a composite worker */
 	struct inlay_frame *plate;
+	bool cleans; /* the subject's own colours are looked for */
 	struct il_preview *preview;
 	struct il_sink *sink; /* encode stage */
 
@@ -62,6 +65,7 @@ struct inlay_matte {
 	struct item *items;
 	unsigned n_items;
 
+	atomic_bool stopped;  /* no more frames are read */
 	int64_t begin, limit; /* frames before `begin` only pass through; limit < 0: none */
 	int64_t first_pts;
 	unsigned threads, workers, composers, net_threads;
@@ -72,11 +76,23 @@ struct inlay_matte {
 
 static enum inlay_err next_frame(struct inlay_matte *job, struct inlay_frame **frame, struct inlay_error *err)
 {
-	if (!job->first)
-		return il_source_read(job->source, frame, err);
-	*frame = job->first;
-	job->first = NULL;
-	return INLAY_OK;
+	if (job->first) {
+		*frame = job->first;
+		job->first = NULL;
+		return INLAY_OK;
+	}
+	struct inlay_error why = { 0 };
+	enum inlay_err rc = atomic_load(&job->stopped) ? INLAY_EOF : il_source_read(job->source, frame, &why);
+	if (rc == INLAY_ERR_CANCELLED && atomic_load(&job->stopped))
+		return INLAY_EOF;
+	return il_is_fault(rc) ? il_fail(err, rc, "%s", why.text) : rc;
+}
+
+/* For a source that waits for a pipe or a camera. */
+static bool leaves_source(void *ctx)
+{
+	struct inlay_matte *job = ctx;
+	return atomic_load(&job->stopped) || il_run_stopping(&job->run);
 }
 
 static const uint8_t *pixels_of(const struct inlay_frame *picture, ptrdiff_t *stride)
@@ -190,31 +206,31 @@ static enum inlay_err mask_stage(void *ctx, unsigned worker, int64_t k, void *co
 	return rc;
 }
 
-/* The subject's own colours, where they are wanted. A frame without a mask of its own has none. */
+/* The subject's own colours, where they are wanted. A frame without a mask of its own has no foreground either. */
 static enum inlay_err clean(struct inlay_matte *job, struct il_matte_chain *chain, struct item *item,
                             struct inlay_error *err)
 {
-	if (item->foreground && item->fresh) {
-		const struct il_matte_net_info *info = il_matte_net_info(job->subject.nets[0]);
-		const size_t n = job->subject.outputs;
-		ptrdiff_t stride;
-		const struct il_clean_foreground foreground = {
-			.bgr = pixels_of(item->seen, &stride),
-			.bgr_stride = stride,
-			.planes = { item->foreground, item->foreground + n, item->foreground + 2 * n },
-			.step = 1,
-			.width = info->output_width,
-			.height = info->output_height,
-		};
-		return il_matte_chain_clean(chain, item->frame, &foreground, err);
-	}
-	if (!job->plate)
+	if (!job->cleans)
 		return INLAY_OK;
-	struct inlay_planes plate;
-	inlay_frame_map(job->plate, &plate);
-	enum inlay_err rc = il_matte_chain_unmix(chain, item->frame, &plate, err);
-	inlay_frame_unmap(job->plate);
-	return rc;
+	if (job->plate) {
+		struct inlay_planes plate;
+		inlay_frame_map(job->plate, &plate);
+		enum inlay_err rc = il_matte_chain_unmix(chain, item->frame, &plate, err);
+		inlay_frame_unmap(job->plate);
+		return rc;
+	}
+	if (!item->foreground || !item->fresh)
+		return il_matte_chain_estimate(chain, item->frame, err);
+	const struct il_matte_net_info *info = il_matte_net_info(job->subject.nets[0]);
+	const size_t n = job->subject.outputs;
+	struct il_clean_foreground foreground = {
+		.planes = { item->foreground, item->foreground + n, item->foreground + 2 * n },
+		.step = 1,
+		.width = info->output_width,
+		.height = info->output_height,
+	};
+	foreground.bgr = pixels_of(item->seen, &foreground.bgr_stride);
+	return il_matte_chain_clean(chain, item->frame, &foreground, err);
 }
 
 static enum inlay_err apply(struct inlay_matte *job, struct il_matte_chain *chain, struct item *item,
@@ -303,9 +319,9 @@ static enum inlay_err check_settings(const struct inlay_matte_settings *s, struc
 		                                 : "blur");
 	if (s->focal && !(s->look.blur > 0))
 		return il_fail(err, INLAY_ERR_INVALID, "focal needs a blurred background: give blur too, such as 12");
-	if (s->plate && s->foreground == INLAY_FOREGROUND_CLEAN)
+	if (s->plate && s->look.blur > 0)
 		return il_fail(err, INLAY_ERR_INVALID,
-		               "plate and foreground clean are two ways to the subject's own colours: give one");
+		               "plate takes the old background's colour away; with blur that is the background still");
 	return INLAY_OK;
 }
 
@@ -339,8 +355,8 @@ static enum inlay_err open_source(struct inlay_matte *job, const struct inlay_ma
 		                                 .threads = job->threads,
 		                                 .hwaccel = ways[p->hwaccel],
 		                                 .alpha = job->settings.alpha,
-		                                 .cancelled = il_run_stopping,
-		                                 .cancel_ctx = &job->run };
+		                                 .cancelled = leaves_source,
+		                                 .cancel_ctx = job };
 	enum inlay_err rc = il_source_open(&job->source, &params, err);
 	if (!rc)
 		rc = il_source_read(job->source, &job->first, err);
@@ -362,7 +378,7 @@ static enum inlay_err open_backgrounds(struct inlay_matte *job, struct inlay_err
 	const struct inlay_frame_info *info = &il_source_info(job->source)->frame;
 	enum inlay_err rc = il_backdrop_open(&job->backdrop, &job->settings, info, job->threads, err);
 	if (!rc && job->settings.plate)
-		rc = il_backdrop_picture(&job->plate, job->settings.plate, info, INLAY_FIT_STRETCH, err);
+		rc = il_backdrop_plate(&job->plate, job->settings.plate, info, err);
 	return rc;
 }
 
@@ -436,9 +452,9 @@ static enum inlay_err open_subject(struct inlay_matte *job, const struct inlay_m
 	/* One run: what the network cannot do shows now, and what its output means. */
 	if (!rc)
 		rc = look(&job->subject, 0, NULL, seen, &result, err);
-	if (!rc && s->foreground == INLAY_FOREGROUND_CLEAN && !il_matte_net_info(job->subject.nets[0])->has_foreground)
+	if (!rc && il_matte_net_info(job->subject.nets[0])->kind != IL_MATTE_KIND_MATTE)
 		rc = il_fail(err, INLAY_ERR_INVALID,
-		             "%s: gives no foreground, as Robust Video Matting does; leave foreground clean out", path);
+		             "%s: is a depth network; --focal takes it, --model wants one for mattes", path);
 	if (!rc) {
 		share_processors(job, p);
 		rc = open_nets(job, &job->subject, &params, err);
@@ -446,7 +462,7 @@ static enum inlay_err open_subject(struct inlay_matte *job, const struct inlay_m
 	if (!rc && il_matte_net_info(job->subject.nets[0])->recurrent)
 		rc = il_matte_stream_create(&job->memory, job->subject.nets[0], err);
 	inlay_frame_destroy(&seen);
-	free(path);
+	job->model = path;
 	return rc;
 }
 
@@ -492,10 +508,30 @@ static enum inlay_err open_chains(struct inlay_matte *job, struct inlay_error *e
 	return rc;
 }
 
+/* Names that would do, but not for this. */
+static enum inlay_err check_name(const struct inlay_matte *job, const struct inlay_matte_params *p,
+                                 struct inlay_error *err)
+{
+	const char *extension = p->output ? il_path_extension(p->output) : "";
+	const bool picture = !strcmp(extension, "png") || !strcmp(extension, "jpg") || !strcmp(extension, "jpeg");
+	if (job->preview && strcmp(extension, "png") != 0)
+		return il_fail(err, INLAY_ERR_INVALID, "%s: a preview is a PNG; give it a name that ends in .png",
+		               p->output ? p->output : "output");
+	if (!job->preview && !il_source_info(job->source)->picture && !p->format && picture && !strchr(p->output, '%'))
+		return il_fail(
+			err, INLAY_ERR_INVALID,
+			"%s: a video gives a picture a frame: give a name such as %%06d.%s, or ask for one frame "
+			"(--preview N)",
+			p->output, extension);
+	return INLAY_OK;
+}
+
 static enum inlay_err open_sink(struct inlay_matte *job, const struct inlay_matte_params *p, struct inlay_error *err)
 {
 	const struct il_source_info *info = il_source_info(job->source);
-	char *how = inlay_matte_settings_format(&job->settings), *comment = NULL;
+	struct inlay_matte_settings used = job->settings;
+	used.model = job->model;
+	char *how = inlay_matte_settings_format(&used), *comment = NULL;
 	size_t size = how ? strlen(how) + 64 : 0;
 	if (!how || !(comment = malloc(size))) {
 		free(how);
@@ -521,11 +557,14 @@ static enum inlay_err open_sink(struct inlay_matte *job, const struct inlay_matt
 		.quality = p->quality,
 		.threads = p->threads,
 		.streams_path = info->has_streams && !one ? p->input : NULL,
+		.cut_streams = p->frames > 0,
 		.metadata = metadata,
 		.cancelled = il_run_stopping,
 		.cancel_ctx = &job->run,
 	};
-	enum inlay_err rc = il_sink_open(&job->sink, &sink, err);
+	enum inlay_err rc = check_name(job, p, err);
+	if (!rc)
+		rc = il_sink_open(&job->sink, &sink, err);
 	free(comment);
 	return rc;
 }
@@ -533,7 +572,8 @@ static enum inlay_err open_sink(struct inlay_matte *job, const struct inlay_matt
 static enum inlay_err make_item(struct inlay_matte *job, struct item *item, struct inlay_error *err)
 {
 	const size_t n = job->subject.outputs, deep = job->distance.outputs;
-	const bool clean_colours = job->settings.foreground == INLAY_FOREGROUND_CLEAN;
+	const bool clean_colours =
+		job->cleans && !job->plate && il_matte_net_info(job->subject.nets[0])->has_foreground;
 	item->matte = malloc(n * sizeof *item->matte);
 	item->mask = malloc(n);
 	item->foreground = clean_colours ? malloc(3 * n * sizeof *item->foreground) : NULL;
@@ -572,10 +612,10 @@ static void describe(struct inlay_matte *job)
 {
 	char model[4096];
 	snprintf(job->description, sizeof job->description,
-	         "input: %s\nmodel: %s\nworkers: %u x %u thread%s for the network, %u for compositing\noutput: %s",
-	         il_source_describe(job->source), il_matte_net_describe(job->subject.nets[0], model, sizeof model),
-	         job->workers, job->net_threads, job->net_threads == 1 ? "" : "s", job->composers,
-	         il_sink_describe(job->sink));
+	         "input: %s\nmodel: %s: %s\nworkers: %u x %u thread%s for the network, %u for compositing\noutput: %s",
+	         il_source_describe(job->source), job->model,
+	         il_matte_net_describe(job->subject.nets[0], model, sizeof model), job->workers, job->net_threads,
+	         job->net_threads == 1 ? "" : "s", job->composers, il_sink_describe(job->sink));
 }
 
 /* What nobody stated is worth a look by who chose the model. */
@@ -619,6 +659,8 @@ enum inlay_err inlay_matte_create(struct inlay_matte **out, const struct inlay_m
 	if (!job)
 		return il_fail_memory(err);
 	job->settings = *params->settings;
+	job->cleans = (job->settings.plate || job->settings.look.foreground == INLAY_FOREGROUND_CLEAN) &&
+	              !(job->settings.look.blur > 0) && !job->settings.look.mask_only;
 	job->threads = params->threads ? params->threads : il_cpu_count();
 	rc = set_up(job, params, err);
 	if (rc) {
@@ -675,6 +717,7 @@ void inlay_matte_destroy(struct inlay_matte **slot)
 	close_view(&job->distance);
 	close_view(&job->subject);
 	free(job->masked);
+	free(job->model);
 	inlay_frame_destroy(&job->plate);
 	il_backdrop_destroy(&job->backdrop);
 	inlay_frame_destroy(&job->first);
@@ -692,6 +735,11 @@ enum inlay_err inlay_matte_run(struct inlay_matte *job, inlay_progress_fn *progr
 void inlay_matte_cancel(struct inlay_matte *job)
 {
 	il_pipeline_cancel(job->run.pipeline);
+}
+
+void inlay_matte_stop(struct inlay_matte *job)
+{
+	atomic_store(&job->stopped, true);
 }
 
 int64_t inlay_matte_expected_frames(const struct inlay_matte *job)

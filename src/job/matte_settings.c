@@ -61,7 +61,7 @@ static const struct setting {
 	{ "plate", TEXT, AT(plate), .path = true },
 	{ "mask_only", FLAG, AT(look.mask_only) },
 	{ "alpha", FLAG, AT(alpha) },
-	{ "foreground", WORD, AT(foreground), .words = WORDS("raw", "clean") },
+	{ "foreground", WORD, AT(look.foreground), .words = WORDS("raw", "clean") },
 };
 #define N_SETTINGS (sizeof settings / sizeof *settings)
 

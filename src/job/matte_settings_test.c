@@ -37,7 +37,7 @@ static void every_kind_is_set_by_name(void **state)
 	assert_int_equal(s.height, 288);
 	assert_string_equal(s.background, "green");
 	assert_string_equal(s.model, "/m.onnx");
-	assert_int_equal(s.foreground, INLAY_FOREGROUND_CLEAN);
+	assert_int_equal(s.look.foreground, INLAY_FOREGROUND_CLEAN);
 	assert_int_equal(s.look.upsample, INLAY_MATTE_NEAREST);
 	assert_int_equal(s.fit, INLAY_FIT_TILE);
 	assert_true(s.similar == 35 && s.every == 3);

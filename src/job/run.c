@@ -1,6 +1,7 @@
 #include "job/run.h"
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "infer/session.h"
 #include "inlay/version.h"
 #include "kernel/kernel.h"
@@ -27,6 +28,9 @@ enum inlay_err il_run(struct il_run *run, struct il_sink *sink, inlay_progress_f
 	il_peak_rss_reset();
 	int64_t wall = il_clock_ns(), cpu = il_cpu_ns();
 	enum inlay_err rc = il_pipeline_run(run->pipeline, report, &watcher, PROGRESS_MS, err);
+	/* A reader's end and a Ctrl-C that caused it come together: what was asked for counts. */
+	if (!rc && progress && !progress(ctx, il_pipeline_stats(run->pipeline, 0)->items, run->expected))
+		rc = il_fail(err, INLAY_ERR_CANCELLED, "cancelled");
 	if (!rc)
 		rc = il_sink_finish(sink, err);
 	run->wall_ns = il_clock_ns() - wall;

@@ -42,6 +42,7 @@ struct il_sink_params {
 	 * logged. Where sound starts before the first frame, so does the output, and the frames come that much later.
 	 * Sound and subtitles go on after the last frame. What is broken or cut off in them is no error. */
 	const char *streams_path;
+	bool cut_streams;     /* they end with the last frame, as for a part of the file */
 	double audio_limit_s; /* > 0: sound ends there, from the start of the output */
 	/* NULL, or key, value, ..., NULL pairs for the container; they win over those of streams_path. */
 	const char *const *metadata;

@@ -39,6 +39,7 @@ struct container {
 	struct il_audio_track *audio;
 	struct il_stream_copy *streams;
 	struct inlay_rational timebase; /* {0}: frames come at a constant rate */
+	bool cut;                       /* other streams end with the last frame */
 	int64_t frames;
 	int64_t first, last; /* pts of the first frame and the one before */
 	int64_t lead;        /* what the first frame is shown at, in the encoder's timebase */
@@ -165,6 +166,7 @@ static enum inlay_err container_open(void **self, const char *format, const stru
 	while (strcmp(c->kind->format, format))
 		c->kind++;
 	c->timebase = params->timebase;
+	c->cut = params->cut_streams;
 	enum inlay_err rc = create_file(c, params, err);
 	if (!rc)
 		rc = add_video(c, params, err);
@@ -242,6 +244,13 @@ static enum inlay_err container_write(void *self, struct inlay_frame *frame, str
 	return rc;
 }
 
+/* Seconds from the output's start to the end of its last frame. */
+static double end_of_video(const struct container *c)
+{
+	const AVCodecContext *e = il_video_encoder_context(c->encoder);
+	return (double)(c->last - c->first + c->lead) * tick(c) + 1 / av_q2d(e->framerate);
+}
+
 static enum inlay_err container_finish(void *self, struct inlay_error *err)
 {
 	struct container *c = self;
@@ -252,7 +261,7 @@ static enum inlay_err container_finish(void *self, struct inlay_error *err)
 	if (!rc)
 		rc = write_packets(c, err);
 	if (!rc)
-		rc = feed_others(c, HUGE_VAL, err);
+		rc = feed_others(c, c->cut ? end_of_video(c) : HUGE_VAL, err);
 	if (rc)
 		return rc;
 	int ret = av_write_trailer(c->mux);

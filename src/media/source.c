@@ -316,7 +316,7 @@ static enum inlay_err learn_info(struct il_source *source, bool alpha, struct in
 	info->has_streams = !info->live && (source->format->nb_streams > 1 || source->format->nb_chapters ||
 	                                    has_tags(source->format->metadata));
 	if (info->bit_depth > 8)
-		il_log_info("%s: %d-bit input is processed in 8 bits", source->name, info->bit_depth);
+		il_log_warn("%s: %d-bit input is processed in 8 bits", source->name, info->bit_depth);
 	return INLAY_OK;
 }
 

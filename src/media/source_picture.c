@@ -106,7 +106,7 @@ static enum inlay_err decode(struct il_still *still, const char *path, const str
 		if (png.animated)
 			return INLAY_OK;
 		if (png.transparent)
-			il_log_info("%s: its transparency is ignored", path);
+			il_log_warn("%s: its transparency is ignored", path);
 	}
 	enum inlay_err rc = il_image_decode(bytes->data, bytes->size, path, INLAY_PIX_BGR24, &still->frame, err);
 	if (rc)

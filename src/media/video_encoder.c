@@ -290,7 +290,7 @@ enum inlay_err il_video_encoder_open(struct il_video_encoder **out, const AVOutp
 	if (!rc && r.pixels != AV_PIX_FMT_YUV420P && r.pixels != AV_PIX_FMT_YUVA420P)
 		rc = create_scaler(v, params, err);
 	if (!rc && ((params->frame.width | params->frame.height) & 1))
-		il_log_info("%s: %dx%d is cut to %dx%d, 4:2:0 video has even sizes", params->path, params->frame.width,
+		il_log_warn("%s: %dx%d is cut to %dx%d, 4:2:0 video has even sizes", params->path, params->frame.width,
 		            params->frame.height, v->context->width, v->context->height);
 	if (rc)
 		il_video_encoder_destroy(&v);
