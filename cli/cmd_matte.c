@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "cli.h"
 #include "cmd_matte.h"
@@ -313,13 +314,26 @@ static int finish(const struct matte_arguments *a, enum inlay_err rc, bool lossy
 	return rc ? report_error(err) : lossy ? EXIT_PARTIAL : EXIT_SUCCESS;
 }
 
+/* The file of figures replaces what is there: not one that the job reads or writes. */
+static enum inlay_err open_stats(struct il_part **part, const struct matte_arguments *a, struct inlay_error *err)
+{
+	const struct inlay_matte_settings *s = a->params.settings;
+	const char *const others[] = { a->params.input, a->params.output, a->settings_path, s->model,
+		                       s->manifest,     s->background,    s->focal,         s->plate };
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (others[i] && (!strcmp(a->stats, others[i]) || il_path_same(a->stats, others[i])))
+			return il_fail(err, INLAY_ERR_INVALID, "--stats %s: is a file of this job; give another name",
+			               a->stats);
+	return il_part_open(part, a->stats, true, err);
+}
+
 static int run_one(struct matte_arguments *a)
 {
 	struct inlay_error err = { 0 };
 	struct il_part *stats = NULL;
 	bool lossy = false;
 	/* The file of figures is opened first: that it cannot be written shows before the work. */
-	enum inlay_err rc = a->stats ? il_part_open(&stats, a->stats, true, &err) : INLAY_OK;
+	enum inlay_err rc = a->stats ? open_stats(&stats, a, &err) : INLAY_OK;
 	if (!rc)
 		rc = matte_one(a, &a->params, stats, &lossy, &err);
 	il_part_destroy(&stats);

@@ -456,6 +456,10 @@ def inputs_that_are_no_video(scratch):
           says=["nearness.onnx", "depth network", "--focal"])
     fails("matte", source, says="no output", status=2)
     fails("matte", "-o", out, says="no input", status=2)
+    before = open(source, "rb").read()  # figures do not replace what is read or written
+    fails(*matte(source, "--format", "null", "--stats", source), says=["in.mp4", "--stats"])
+    fails(*matte(source, "-o", out, "--stats", out), says=["x.mp4", "--stats"])
+    assert open(source, "rb").read() == before
     folder_is_clean(scratch, "sound.m4a", "in.mp4", "s.json", "depth.json")
 
 

@@ -142,7 +142,7 @@ struct inlay_matte_params {
 	int64_t preview; /* > 0: `output` is one PNG that shows frame number preview - 1: input, mask, alpha, result */
 
 	enum inlay_hwaccel hwaccel; /* of decoding */
-	unsigned threads;           /* processors to use, 0: all this process may */
+	unsigned threads;           /* processors to use, up to 1024; 0: all this process may */
 	unsigned workers; /* network sessions side by side, 0: by the processors; networks with memory have 1 */
 
 	const char *codec,

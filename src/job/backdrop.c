@@ -1,5 +1,6 @@
 #include "job/backdrop.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -122,15 +123,24 @@ static double seconds_of(const struct film *film, int64_t pts)
 	return (double)(pts - film->first_pts) * base->num / base->den;
 }
 
-/* Leaves the next frame in film->ahead; after the last one the first one follows, one frame's time later. */
-static enum inlay_err read_ahead(struct film *film, struct inlay_error *err)
+/* The round that follows begins one frame's time after the last frame; rounds that end before `seconds` are left out,
+ * so that a gap in the frames' times costs no more than a round. */
+static void begin_round(struct film *film, double last_s, double seconds)
+{
+	const struct inlay_rational *fps = &il_source_info(film->source)->fps;
+	const double round_s = last_s + (double)fps->den / fps->num - film->begun_s;
+	const double rounds = floor((seconds - film->begun_s) / round_s);
+	film->begun_s += fmax(rounds, 1) * round_s;
+}
+
+/* Leaves the next frame in film->ahead; after the last one the first one follows. */
+static enum inlay_err read_ahead(struct film *film, double seconds, struct inlay_error *err)
 {
 	double last_s = film->ahead_s;
 	inlay_frame_destroy(&film->ahead);
 	enum inlay_err rc = il_source_read(film->source, &film->ahead, err);
 	if (rc == INLAY_EOF) {
-		const struct inlay_rational *fps = &il_source_info(film->source)->fps;
-		film->begun_s = last_s + (double)fps->den / fps->num;
+		begin_round(film, last_s, seconds);
 		rc = il_source_rewind(film->source, err);
 		if (!rc)
 			rc = il_source_read(film->source, &film->ahead, err);
@@ -173,7 +183,7 @@ static enum inlay_err advance(struct il_backdrop *b, double seconds, struct inla
 		inlay_frame_destroy(&newest);
 		newest = film->ahead;
 		film->ahead = NULL;
-		rc = read_ahead(film, err);
+		rc = read_ahead(film, seconds, err);
 	}
 	if (!rc && newest)
 		rc = show(b, newest, err);

@@ -12,25 +12,16 @@
 #include "catalogue/catalogue.h"
 #include "composite/focal.h"
 #include "composite/matte.h"
-#include "infer/matte_net.h"
 #include "inlay/version.h"
 #include "job/backdrop.h"
 #include "job/preview.h"
 #include "job/run.h"
+#include "job/view.h"
 #include "kernel/psnr.h"
-#include "media/scale.h"
 #include "media/source.h"
 
 #define WARM_UP 24 /* frames before a preview that states and averages are brought up with */
-#define MAX_WORKERS 256
-
-/* What a network sees of a frame: the whole of it, in the network's size. */
-struct view {
-	struct il_matte_net **nets; /* one an inference worker */
-	struct il_scaler *shrink;   /* decode stage */
-	struct inlay_frame_info picture;
-	size_t outputs; /* floats of one plane of output */
-};
+#define MAX_THREADS 1024
 
 /* One frame on its way; lives in the pipeline's ring. */
 struct item {
@@ -50,10 +41,10 @@ struct inlay_matte {
 	struct il_backdrop *backdrop;
 	uint8_t *masked; /* picture of the last frame with a mask of its own, NULL where none is compared */
 	int64_t masks;
-	struct view subject, distance;  /* inference stage; distance.nets NULL without focal blur */
-	char *model;                    /* its path */
-	struct il_matte_stream *memory; /* of a recurrent network */
-	struct il_mask_stream *mask;    /* mask stage */
+	struct il_view subject, distance; /* inference stage; the second one for focal blur */
+	char *model;                      /* its path */
+	struct il_matte_stream *memory;   /* of a recurrent network */
+	struct il_mask_stream *mask;      /* mask stage */
 	struct il_focal *focal;
 	struct il_matte_chain **chains; /* one a composite worker */
 	struct inlay_frame *plate;
@@ -95,22 +86,13 @@ static bool leaves_source(void *ctx)
 	return atomic_load(&job->stopped) || il_run_stopping(&job->run);
 }
 
-static const uint8_t *pixels_of(const struct inlay_frame *picture, ptrdiff_t *stride)
-{
-	struct inlay_planes planes;
-	inlay_frame_map(picture, &planes);
-	*stride = planes.stride[0];
-	inlay_frame_unmap(picture); /* host memory stays where it is */
-	return planes.data[0];
-}
-
 /* A frame that looks like the last one with a mask of its own does without. */
 static bool is_similar(struct inlay_matte *job, const struct inlay_frame *seen)
 {
 	const struct inlay_frame_info *info = inlay_frame_info(seen);
 	const int row = 3 * info->width;
 	ptrdiff_t stride;
-	const uint8_t *pixels = pixels_of(seen, &stride);
+	const uint8_t *pixels = il_view_pixels(seen, &stride);
 	if (job->masks && il_psnr(pixels, stride, job->masked, row, row, info->height, 1) > job->settings.similar)
 		return true;
 	for (int y = 0; y < info->height; y++)
@@ -127,6 +109,9 @@ static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *
 	if (job->limit >= 0 && k >= job->limit)
 		return INLAY_EOF;
 	enum inlay_err rc = next_frame(job, &item->frame, err);
+	if (rc == INLAY_EOF && job->preview)
+		return il_fail(err, INLAY_ERR_INVALID, "preview of frame %lld, but the input's last one is %lld",
+		               (long long)job->limit - 1, (long long)k - 1);
 	item->idle = k < job->begin;
 	if (rc || item->idle)
 		return rc;
@@ -135,20 +120,12 @@ static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *
 	rc = il_backdrop_at(job->backdrop, seconds, &item->behind, err);
 	if (!rc)
 		rc = il_scaler_run(job->subject.shrink, item->frame, item->seen, err);
-	if (!rc && job->distance.nets)
+	if (!rc && job->focal)
 		rc = il_scaler_run(job->distance.shrink, item->frame, item->deep, err);
 	item->fresh =
 		!rc && (k - job->begin) % job->settings.every == 0 && !(job->masked && is_similar(job, item->seen));
 	job->masks += item->fresh;
 	return rc;
-}
-
-static enum inlay_err look(const struct view *view, unsigned worker, struct il_matte_stream *memory,
-                           const struct inlay_frame *picture, struct il_matte_result *result, struct inlay_error *err)
-{
-	ptrdiff_t stride;
-	const uint8_t *pixels = pixels_of(picture, &stride);
-	return il_matte_net_run(view->nets[worker], memory, pixels, stride, IL_MATTE_BGR, result, err);
 }
 
 static void keep_foreground(float *to, const struct il_matte_result *result, size_t n)
@@ -167,15 +144,15 @@ static enum inlay_err inference_stage(void *ctx, unsigned worker, int64_t k, voi
 	(void)k, (void)n;
 	if (item->idle || !item->fresh)
 		return INLAY_OK;
-	enum inlay_err rc = look(&job->subject, worker, job->memory, item->seen, &result, err);
+	enum inlay_err rc = il_view_look(&job->subject, worker, job->memory, item->seen, &result, err);
 	if (rc)
 		return rc;
 	memcpy(item->matte, result.matte, job->subject.outputs * sizeof *item->matte);
 	if (item->foreground)
 		keep_foreground(item->foreground, &result, job->subject.outputs);
-	if (!job->distance.nets)
+	if (!job->focal)
 		return INLAY_OK;
-	rc = look(&job->distance, worker, NULL, item->deep, &result, err);
+	rc = il_view_look(&job->distance, worker, NULL, item->deep, &result, err);
 	if (!rc)
 		memcpy(item->depth, result.matte, job->distance.outputs * sizeof *item->depth);
 	return rc;
@@ -186,7 +163,7 @@ static enum inlay_err mask_stage(void *ctx, unsigned worker, int64_t k, void *co
 {
 	struct inlay_matte *job = ctx;
 	struct item *item = items[0];
-	const struct il_matte_net_info *info = il_matte_net_info(job->subject.nets[0]);
+	const struct il_matte_net_info *info = il_view_info(&job->subject);
 	(void)worker, (void)k, (void)n;
 	if (item->idle)
 		return INLAY_OK;
@@ -206,7 +183,7 @@ static enum inlay_err mask_stage(void *ctx, unsigned worker, int64_t k, void *co
 	return rc;
 }
 
-/* The subject's own colours, where they are wanted. A frame without a mask of its own has no foreground either. */
+/* The subject's own colours, where they are wanted. */
 static enum inlay_err clean(struct inlay_matte *job, struct il_matte_chain *chain, struct item *item,
                             struct inlay_error *err)
 {
@@ -219,9 +196,9 @@ static enum inlay_err clean(struct inlay_matte *job, struct il_matte_chain *chai
 		inlay_frame_unmap(job->plate);
 		return rc;
 	}
-	if (!item->foreground || !item->fresh)
+	if (!item->foreground)
 		return il_matte_chain_estimate(chain, item->frame, err);
-	const struct il_matte_net_info *info = il_matte_net_info(job->subject.nets[0]);
+	const struct il_matte_net_info *info = il_view_info(&job->subject);
 	const size_t n = job->subject.outputs;
 	struct il_clean_foreground foreground = {
 		.planes = { item->foreground, item->foreground + n, item->foreground + 2 * n },
@@ -229,7 +206,7 @@ static enum inlay_err clean(struct inlay_matte *job, struct il_matte_chain *chai
 		.width = info->output_width,
 		.height = info->output_height,
 	};
-	foreground.bgr = pixels_of(item->seen, &foreground.bgr_stride);
+	foreground.bgr = il_view_pixels(item->seen, &foreground.bgr_stride);
 	return il_matte_chain_clean(chain, item->frame, &foreground, err);
 }
 
@@ -250,7 +227,7 @@ static enum inlay_err apply(struct inlay_matte *job, struct il_matte_chain *chai
 static enum inlay_err show_before(struct inlay_matte *job, const struct il_matte_chain *chain, const struct item *item,
                                   struct inlay_error *err)
 {
-	const struct il_matte_net_info *net = il_matte_net_info(job->subject.nets[0]);
+	const struct il_matte_net_info *net = il_view_info(&job->subject);
 	const struct inlay_frame_info *info = inlay_frame_info(item->frame);
 	ptrdiff_t stride;
 	const uint8_t *alpha = il_matte_chain_plane(chain, &stride);
@@ -335,8 +312,9 @@ static enum inlay_err check_params(const struct inlay_matte_params *p, struct in
 		return il_fail(err, INLAY_ERR_INVALID, "numbers of frames must not be negative");
 	if (p->quality < 0 || p->quality > 100)
 		return il_fail(err, INLAY_ERR_INVALID, "quality %d: expected 1 to 100", p->quality);
-	if (p->crf < INLAY_CRF_LOSSLESS || p->workers > MAX_WORKERS)
-		return il_fail(err, INLAY_ERR_INVALID, "crf %d, %u workers: out of range", p->crf, p->workers);
+	if (p->crf < INLAY_CRF_LOSSLESS || p->workers > IL_VIEW_MAX_WORKERS || p->threads > MAX_THREADS)
+		return il_fail(err, INLAY_ERR_INVALID, "crf %d, %u workers, %u threads: out of range (%d, %d)", p->crf,
+		               p->workers, p->threads, IL_VIEW_MAX_WORKERS, MAX_THREADS);
 	const struct inlay_matte_settings *s = p->settings;
 	const char *const inputs[] = { p->input, s->model, s->manifest, s->background, s->focal, s->plate };
 	for (size_t i = 0; p->output && i < sizeof inputs / sizeof *inputs; i++)
@@ -367,9 +345,6 @@ static enum inlay_err open_source(struct inlay_matte *job, const struct inlay_ma
 	job->limit = p->preview > 0 ? p->preview : p->frames > 0 ? p->frames : -1;
 	job->begin = p->preview > WARM_UP ? p->preview - WARM_UP : 0;
 	job->run.expected = job->limit >= 0 && (frames < 0 || job->limit < frames) ? job->limit : frames;
-	if (p->preview > 0 && frames >= 0 && p->preview > frames)
-		return il_fail(err, INLAY_ERR_INVALID, "%s: preview of frame %lld, but its last one is %lld", p->input,
-		               (long long)p->preview - 1, (long long)frames - 1);
 	return INLAY_OK;
 }
 
@@ -382,55 +357,18 @@ static enum inlay_err open_backgrounds(struct inlay_matte *job, struct inlay_err
 	return rc;
 }
 
-/* The other workers' networks know what the first one learnt; that one had a single thread. */
-static enum inlay_err open_nets(struct inlay_matte *job, struct view *view, const struct il_matte_net_params *params,
-                                struct inlay_error *err)
-{
-	const struct il_matte_manifest learnt = *il_matte_net_manifest(view->nets[0]);
-	struct il_matte_net_params all = *params;
-	enum inlay_err rc = INLAY_OK;
-	all.manifest = &learnt;
-	all.threads = job->net_threads;
-	if (all.threads > 1)
-		il_matte_net_destroy(&view->nets[0]);
-	for (unsigned i = 0; i < job->workers && !rc; i++)
-		if (!view->nets[i])
-			rc = il_matte_net_open(&view->nets[i], &all, err);
-	return rc;
-}
-
-/* One network, and the first frame as it sees it in `*seen`. */
-static enum inlay_err open_view(struct inlay_matte *job, struct view *view, const struct il_matte_net_params *params,
-                                struct inlay_frame **seen, struct inlay_error *err)
-{
-	view->nets = calloc(MAX_WORKERS, sizeof(struct il_matte_net *));
-	if (!view->nets)
-		return il_fail_memory(err);
-	enum inlay_err rc = il_matte_net_open(&view->nets[0], params, err);
-	if (rc)
-		return rc;
-	const struct il_matte_net_info *info = il_matte_net_info(view->nets[0]);
-	view->outputs = (size_t)info->output_width * (size_t)info->output_height;
-	view->picture = (struct inlay_frame_info){ .format = INLAY_PIX_BGR24,
-		                                   .width = info->width,
-		                                   .height = info->height,
-		                                   .colour = { .range = INLAY_RANGE_FULL } };
-	rc = il_scaler_create(&view->shrink, inlay_frame_info(job->first), &view->picture, IL_FIT_STRETCH, err);
-	if (!rc)
-		rc = il_frame_create(seen, &view->picture, err);
-	return rc ? rc : il_scaler_run(view->shrink, job->first, *seen, err);
-}
-
 /* Networks with memory see the frames in order, one after the other, on all processors; of the others several work
  * side by side, a thread each. */
 static void share_processors(struct inlay_matte *job, const struct inlay_matte_params *p)
 {
-	const struct il_matte_net_info *info = il_matte_net_info(job->subject.nets[0]);
+	const struct il_matte_net_info *info = il_view_info(&job->subject);
 	const bool one = info->recurrent || !info->settled;
 	if (one && p->workers > 1)
 		il_log_warn("%u workers are asked for, 1 works: the network %s", p->workers,
 		            info->recurrent ? "remembers earlier frames" : "is not understood before its first output");
 	job->workers = one ? 1 : p->workers ? p->workers : (job->threads + 1) / 2;
+	if (job->workers > IL_VIEW_MAX_WORKERS)
+		job->workers = IL_VIEW_MAX_WORKERS;
 	job->net_threads = one ? job->threads : 1;
 	job->composers = (job->threads + 3) / 4;
 }
@@ -448,18 +386,22 @@ static enum inlay_err open_subject(struct inlay_matte *job, const struct inlay_m
 	if (rc)
 		return rc;
 	params.path = path;
-	rc = open_view(job, &job->subject, &params, &seen, err);
+	rc = il_view_open(&job->subject, &params, inlay_frame_info(job->first), err);
+	if (!rc)
+		rc = il_frame_create(&seen, &job->subject.picture, err);
+	if (!rc)
+		rc = il_scaler_run(job->subject.shrink, job->first, seen, err);
 	/* One run: what the network cannot do shows now, and what its output means. */
 	if (!rc)
-		rc = look(&job->subject, 0, NULL, seen, &result, err);
-	if (!rc && il_matte_net_info(job->subject.nets[0])->kind != IL_MATTE_KIND_MATTE)
+		rc = il_view_look(&job->subject, 0, NULL, seen, &result, err);
+	if (!rc && il_view_info(&job->subject)->kind != IL_MATTE_KIND_MATTE)
 		rc = il_fail(err, INLAY_ERR_INVALID,
 		             "%s: is a depth network; --focal takes it, --model wants one for mattes", path);
 	if (!rc) {
 		share_processors(job, p);
-		rc = open_nets(job, &job->subject, &params, err);
+		rc = il_view_spread(&job->subject, &params, job->workers, job->net_threads, err);
 	}
-	if (!rc && il_matte_net_info(job->subject.nets[0])->recurrent)
+	if (!rc && il_view_info(&job->subject)->recurrent)
 		rc = il_matte_stream_create(&job->memory, job->subject.nets[0], err);
 	inlay_frame_destroy(&seen);
 	job->model = path;
@@ -468,32 +410,31 @@ static enum inlay_err open_subject(struct inlay_matte *job, const struct inlay_m
 
 static enum inlay_err open_distance(struct inlay_matte *job, struct inlay_error *err)
 {
-	struct inlay_frame *seen = NULL;
 	struct il_matte_net_params params = { .threads = 1, .kind = IL_MATTE_KIND_DEPTH };
 	char *path = NULL;
 	enum inlay_err rc = il_model_find(&path, job->settings.focal, err);
 	if (rc)
 		return rc;
 	params.path = path;
-	rc = open_view(job, &job->distance, &params, &seen, err);
-	const struct il_matte_net_info *info = rc ? NULL : il_matte_net_info(job->distance.nets[0]);
+	rc = il_view_open(&job->distance, &params, inlay_frame_info(job->first), err);
+	const struct il_matte_net_info *info = rc ? NULL : il_view_info(&job->distance);
 	if (!rc && (info->kind != IL_MATTE_KIND_DEPTH || info->recurrent))
 		rc = il_fail(err, INLAY_ERR_INVALID, "%s: is no depth network, which focal blur needs", path);
 	if (!rc)
-		rc = open_nets(job, &job->distance, &params, err);
+		rc = il_view_spread(&job->distance, &params, job->workers, job->net_threads, err);
 	if (!rc) {
-		const struct il_matte_net_info *mask = il_matte_net_info(job->subject.nets[0]);
+		const struct il_matte_net_info *mask = il_view_info(&job->subject);
+		info = il_view_info(&job->distance);
 		rc = il_focal_create(&job->focal, &(struct il_focal_params){ 0 }, info->output_width,
 		                     info->output_height, mask->output_width, mask->output_height, err);
 	}
-	inlay_frame_destroy(&seen);
 	free(path);
 	return rc;
 }
 
 static enum inlay_err open_chains(struct inlay_matte *job, struct inlay_error *err)
 {
-	const struct il_matte_net_info *net = il_matte_net_info(job->subject.nets[0]);
+	const struct il_matte_net_info *net = il_view_info(&job->subject);
 	const struct inlay_matte_look *how = &job->settings.look;
 	const int width = net->output_width, height = net->output_height;
 	enum inlay_err rc = il_mask_stream_create(&job->mask, how, width, height, err);
@@ -569,11 +510,18 @@ static enum inlay_err open_sink(struct inlay_matte *job, const struct inlay_matt
 	return rc;
 }
 
+/* The network's own foreground serves where every frame has one, of the size that the network sees. */
+static bool takes_foreground(const struct inlay_matte *job)
+{
+	const struct il_matte_net_info *info = il_view_info(&job->subject);
+	return job->cleans && !job->plate && info->has_foreground && info->output_width == info->width &&
+	       info->output_height == info->height && job->settings.every == 1 && !(job->settings.similar > 0);
+}
+
 static enum inlay_err make_item(struct inlay_matte *job, struct item *item, struct inlay_error *err)
 {
 	const size_t n = job->subject.outputs, deep = job->distance.outputs;
-	const bool clean_colours =
-		job->cleans && !job->plate && il_matte_net_info(job->subject.nets[0])->has_foreground;
+	const bool clean_colours = takes_foreground(job);
 	item->matte = malloc(n * sizeof *item->matte);
 	item->mask = malloc(n);
 	item->foreground = clean_colours ? malloc(3 * n * sizeof *item->foreground) : NULL;
@@ -674,14 +622,6 @@ enum inlay_err inlay_matte_create(struct inlay_matte **out, const struct inlay_m
 	return INLAY_OK;
 }
 
-static void close_view(struct view *view)
-{
-	for (unsigned i = 0; i < MAX_WORKERS && view->nets; i++)
-		il_matte_net_destroy(&view->nets[i]);
-	free(view->nets);
-	il_scaler_destroy(&view->shrink);
-}
-
 static void free_items(struct inlay_matte *job)
 {
 	for (unsigned i = 0; i < job->n_items && job->items; i++) {
@@ -714,8 +654,8 @@ void inlay_matte_destroy(struct inlay_matte **slot)
 	il_focal_destroy(&job->focal);
 	il_mask_stream_destroy(&job->mask);
 	il_matte_stream_destroy(&job->memory);
-	close_view(&job->distance);
-	close_view(&job->subject);
+	il_view_close(&job->distance);
+	il_view_close(&job->subject);
 	free(job->masked);
 	free(job->model);
 	inlay_frame_destroy(&job->plate);
