@@ -38,6 +38,14 @@ int parse_word(const struct argp_state *state, const char *option, const char *t
  * Both paths live as long as the program. */
 enum inlay_err use_demo(struct inlay_lipsync_params *params, struct inlay_error *err);
 
+/* What a job's end has to say. Output name for people; frames and speed; figures as JSON text (taken, NULL: out of
+ * memory) into their file; the exit status, `fine` where nothing failed. */
+struct il_part;
+const char *output_name(const char *output, const char *format);
+void say_figures(const char *name, int64_t frames, double wall_s, double fps, int64_t peak_rss_bytes);
+enum inlay_err write_figures(char *json, struct il_part *part, struct inlay_error *err);
+int end_of_job(enum inlay_err rc, const struct inlay_error *err, const char *output, int fine);
+
 /* "inlay: error: TEXT" on standard error; returns EXIT_FAILURE. */
 int report_error(const struct inlay_error *err);
 /* One line on standard error unless --quiet. */

@@ -163,25 +163,11 @@ static bool show(void *ctx, int64_t done, int64_t expected)
 	return !interrupted();
 }
 
-static enum inlay_err write_stats(const struct inlay_lipsync *job, struct il_part *part, struct inlay_error *err)
-{
-	char *text = inlay_lipsync_stats_json(job);
-	if (!text)
-		return il_fail_memory(err);
-	enum inlay_err rc = il_part_write(part, text, strlen(text), err);
-	free(text);
-	return rc ? rc : il_part_commit(part, err);
-}
-
 static void say_result(const struct inlay_lipsync *job, const struct inlay_lipsync_params *p)
 {
 	struct inlay_lipsync_stats s;
 	inlay_lipsync_stats(job, &s);
-	const char *what = p->format && !strcmp(p->format, "null") ? "done"
-	                   : p->output && strcmp(p->output, "-")   ? p->output
-	                                                           : "standard output";
-	say("%s: %lld frame%s in %.1f s, %.1f frames a second, %.0f MB at most", what, (long long)s.frames,
-	    s.frames == 1 ? "" : "s", s.wall_s, s.fps, (double)s.peak_rss_bytes / 1e6);
+	say_figures(output_name(p->output, p->format), s.frames, s.wall_s, s.fps, s.peak_rss_bytes);
 }
 
 /* Creates, runs and sums up the job. */
@@ -200,7 +186,7 @@ static enum inlay_err run(const struct arguments *a, struct il_part *stats, stru
 	if (!rc)
 		say_result(job, &a->params);
 	if (!rc && stats)
-		rc = write_stats(job, stats, err);
+		rc = write_figures(inlay_lipsync_stats_json(job), stats, err);
 	inlay_lipsync_destroy(&job);
 	return rc;
 }
@@ -222,10 +208,5 @@ int cmd_lipsync(int argc, char **argv)
 	if (!rc)
 		rc = run(&a, stats, &err);
 	il_part_destroy(&stats);
-	if (rc == INLAY_ERR_CANCELLED && interrupted()) {
-		bool file = a.params.output && strcmp(a.params.output, "-");
-		say("inlay: %s%s", err.text, file ? ", nothing written" : "");
-		return 128 + interrupted();
-	}
-	return rc ? report_error(&err) : EXIT_SUCCESS;
+	return end_of_job(rc, &err, a.params.output, EXIT_SUCCESS);
 }

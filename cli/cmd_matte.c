@@ -202,29 +202,16 @@ static bool show(void *ctx, int64_t done, int64_t expected)
 	return !interrupted() || w->endless;
 }
 
-static enum inlay_err write_stats(const struct inlay_matte *job, struct il_part *part, struct inlay_error *err)
-{
-	char *text = inlay_matte_stats_json(job);
-	if (!text)
-		return il_fail_memory(err);
-	enum inlay_err rc = il_part_write(part, text, strlen(text), err);
-	free(text);
-	return rc ? rc : il_part_commit(part, err);
-}
-
 /* Says what was made, and what was lost: true where that is something. */
 static bool say_result(const struct inlay_matte *job, const struct inlay_matte_params *p)
 {
 	struct inlay_matte_stats s;
 	inlay_matte_stats(job, &s);
-	const char *what = p->format && !strcmp(p->format, "null") ? "done"
-	                   : p->output && strcmp(p->output, "-")   ? p->output
-	                                                           : "standard output";
+	const char *name = output_name(p->output, p->format);
 	if (p->preview)
-		say("%s: frame %lld", what, (long long)p->preview - 1);
+		say("%s: frame %lld", name, (long long)p->preview - 1);
 	else
-		say("%s: %lld frame%s in %.1f s, %.1f frames a second, %.0f MB at most", what, (long long)s.frames,
-		    s.frames == 1 ? "" : "s", s.wall_s, s.fps, (double)s.peak_rss_bytes / 1e6);
+		say_figures(name, s.frames, s.wall_s, s.fps, s.peak_rss_bytes);
 	if (!s.damaged && !s.skipped && !s.truncated)
 		return false;
 	char lost[96] = "";
@@ -259,7 +246,7 @@ enum inlay_err matte_one(const struct matte_arguments *a, const struct inlay_mat
 	if (!rc)
 		*lossy = say_result(job, params);
 	if (!rc && stats)
-		rc = write_stats(job, stats, err);
+		rc = write_figures(inlay_matte_stats_json(job), stats, err);
 	inlay_matte_destroy(&job);
 	return rc;
 }
@@ -304,16 +291,6 @@ static enum inlay_err gather(const struct matte_arguments *a, struct inlay_matte
 	return rc;
 }
 
-static int finish(const struct matte_arguments *a, enum inlay_err rc, bool lossy, const struct inlay_error *err)
-{
-	if (rc == INLAY_ERR_CANCELLED && interrupted()) {
-		bool file = a->params.output && strcmp(a->params.output, "-");
-		say("inlay: %s%s", err->text, file ? ", nothing written" : "");
-		return 128 + interrupted();
-	}
-	return rc ? report_error(err) : lossy ? EXIT_PARTIAL : EXIT_SUCCESS;
-}
-
 /* The file of figures replaces what is there: not one that the job reads or writes. */
 static enum inlay_err open_stats(struct il_part **part, const struct matte_arguments *a, struct inlay_error *err)
 {
@@ -337,7 +314,7 @@ static int run_one(struct matte_arguments *a)
 	if (!rc)
 		rc = matte_one(a, &a->params, stats, &lossy, &err);
 	il_part_destroy(&stats);
-	return finish(a, rc, lossy, &err);
+	return end_of_job(rc, &err, a->params.output, lossy ? EXIT_PARTIAL : EXIT_SUCCESS);
 }
 
 int cmd_matte(int argc, char **argv)

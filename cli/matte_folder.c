@@ -11,6 +11,7 @@
 
 static const char *const videos[] = { "mp4", "mov", "mkv", "webm", "m4v", "avi", "mpg", "mpeg",
 	                              "ts",  "mts", "wmv", "flv",  "gif", "3gp", "y4m", NULL };
+static const char *const containers[] = { "mp4", "mov", "mkv", "webm", NULL };
 static const char *const pictures[] = { "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", NULL };
 
 struct tally {
@@ -114,6 +115,11 @@ int matte_folder(const struct matte_arguments *a)
 	if (!a->params.output || !strcmp(a->params.output, "-") || a->stats) {
 		il_fail(&err, INLAY_ERR_INVALID, "%s: is a folder; %s", a->params.input,
 		        a->stats ? "--stats is for one file" : "give a folder for the output too, -o FOLDER");
+		return report_error(&err);
+	}
+	if (a->params.format && !is_one_of(a->params.format, containers)) {
+		il_fail(&err, INLAY_ERR_INVALID, "--format %s: the videos of a folder become mp4, mov, mkv or webm",
+		        a->params.format);
 		return report_error(&err);
 	}
 	int n = scandir(a->params.input, &entries, is_wanted, alphasort);

@@ -406,6 +406,7 @@ def a_folder_goes_on_after_a_failure(scratch):
     rest = run("matte", source, "-o", out, "--model", model("cutout"), "--blur", 3, "--skip-existing")
     assert "1 of 5 files done, 3 were there" in rest.stderr and os.path.exists(os.path.join(out, "b.mp4")), rest.stderr
     fails("matte", source, "--format", "null", "--model", model("cutout"), says=["folder"])
+    fails("matte", source, "-o", out, "--format", "png", "--model", model("cutout"), says=["png", "mp4, mov, mkv or webm"])
     empty = os.path.join(scratch, "empty")
     os.mkdir(empty)
     fails("matte", empty, "-o", out, says="holds no video")

@@ -5,53 +5,8 @@
 #include "base/npy.h"
 #include "kernel/psnr.h"
 #include "media/image.h"
+#include "tests/count_allocations.h"
 #include "tests/test.h"
-
-/* --- allocations, through the linker's --wrap ----------------------------------------------------------------------
- */
-
-static unsigned long allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-int __real_posix_memalign(void **memory, size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-int __wrap_posix_memalign(void **memory, size_t align, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	allocations++;
-	return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	allocations++;
-	return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-	allocations++;
-	return __real_realloc(memory, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-	allocations++;
-	return __real_aligned_alloc(align, size);
-}
-
-int __wrap_posix_memalign(void **memory, size_t align, size_t size)
-{
-	allocations++;
-	return __real_posix_memalign(memory, align, size);
-}
 
 /* --- frames and mattes ---------------------------------------------------------------------------------------------
  */

@@ -1,8 +1,7 @@
 /* In steady state a matte allocates nothing for a frame: a run over twice the frames makes as many allocations. */
 #include "inlay/matte.h"
 
-#include <stdatomic.h>
-
+#include "tests/count_allocations.h"
 #include "tests/test.h"
 #include "tests/test_models.h"
 
@@ -10,51 +9,6 @@
 #define HEIGHT 181
 
 static struct inlay_error err;
-
-/* ---- allocations of our own code, through the linker's --wrap: those of shared libraries do not pass here ---- */
-
-static atomic_ulong allocations; /* stages work side by side */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-int __real_posix_memalign(void **memory, size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-int __wrap_posix_memalign(void **memory, size_t align, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	atomic_fetch_add(&allocations, 1);
-	return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	atomic_fetch_add(&allocations, 1);
-	return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-	atomic_fetch_add(&allocations, 1);
-	return __real_realloc(memory, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-	atomic_fetch_add(&allocations, 1);
-	return __real_aligned_alloc(align, size);
-}
-
-int __wrap_posix_memalign(void **memory, size_t align, size_t size)
-{
-	atomic_fetch_add(&allocations, 1);
-	return __real_posix_memalign(memory, align, size);
-}
 
 /* ---- runs ---- */
 
