@@ -16,7 +16,7 @@
 #define EXTENSION ".onnx"
 
 /* What inlay recommends, the best first: the one place that says so. */
-static const char *const recommended[] = { "selfie_segmentation_256", "selfie_alphas_256_nchw",
+static const char *const recommended[] = { "selfie_alphas_256_nchw", "selfie_segmentation_256",
 	                                   "rvm_mobilenetv3_192x320_dq" };
 enum { N_RECOMMENDED = sizeof recommended / sizeof *recommended };
 

@@ -206,7 +206,7 @@ static void the_best_that_is_here_is_the_default(void **state)
 	(void)state;
 	char *path;
 	assert_fails(il_model_default(&path, &err), INLAY_ERR_NOT_FOUND,
-	             "\"inlay models get selfie_segmentation_256\" fetches one, --model NAME|FILE names another");
+	             "\"inlay models get selfie_alphas_256_nchw\" fetches one, --model NAME|FILE names another");
 	assert_null(path);
 	make("a/rvm_mobilenetv3_192x320_dq.onnx", 1);
 	assert_ok(il_model_default(&path, &err));

@@ -46,6 +46,7 @@ struct inlay_matte {
 	struct il_matte_stream *memory;   /* of a recurrent network */
 	struct il_mask_stream *mask;      /* mask stage */
 	struct il_focal *focal;
+	uint8_t *focused;               /* the last mask with what is sharp behind the subject; NULL without focal */
 	struct il_matte_chain **chains; /* one a composite worker */
 	struct inlay_frame *plate;
 	bool cleans; /* the subject's own colours are looked for */
@@ -176,10 +177,9 @@ static enum inlay_err mask_stage(void *ctx, unsigned worker, int64_t k, void *co
 			                        .height = info->output_height };
 		rc = il_mask_stream_take(job->mask, &matte, err);
 	}
-	if (!rc && job->focal)
-		return il_focal_mask(job->focal, item->fresh ? item->depth : NULL, il_mask_stream_mask(job->mask),
-		                     item->mask, err);
-	memcpy(item->mask, il_mask_stream_mask(job->mask), job->subject.outputs);
+	if (!rc && job->focal && item->fresh)
+		rc = il_focal_mask(job->focal, item->depth, il_mask_stream_mask(job->mask), job->focused, err);
+	memcpy(item->mask, job->focal ? job->focused : il_mask_stream_mask(job->mask), job->subject.outputs);
 	return rc;
 }
 
@@ -428,6 +428,8 @@ static enum inlay_err open_distance(struct inlay_matte *job, struct inlay_error 
 		rc = il_focal_create(&job->focal, &(struct il_focal_params){ 0 }, info->output_width,
 		                     info->output_height, mask->output_width, mask->output_height, err);
 	}
+	if (!rc && !(job->focused = malloc(job->subject.outputs)))
+		rc = il_fail_memory(err);
 	free(path);
 	return rc;
 }
@@ -652,6 +654,7 @@ void inlay_matte_destroy(struct inlay_matte **slot)
 		il_matte_chain_destroy(&job->chains[i]);
 	free(job->chains);
 	il_focal_destroy(&job->focal);
+	free(job->focused);
 	il_mask_stream_destroy(&job->mask);
 	il_matte_stream_destroy(&job->memory);
 	il_view_close(&job->distance);

@@ -72,6 +72,7 @@ static void nothing_is_allocated_for_a_frame(void **state)
 		{ "cutout", { { "alpha", "true" } } },
 		{ "cutout_memory", { { "foreground", "clean" }, { "background", "green" } } },
 		{ "cutout", { { "focal", NULL }, { "blur", "6" } } },
+		{ "cutout", { { "focal", NULL }, { "blur", "6" }, { "every", "3" } } },
 	};
 	const char *clip = write_clip("in.y4m", 120), *film = write_clip("film.y4m", 30);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

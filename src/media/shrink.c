@@ -170,7 +170,7 @@ static int headroom(int rows)
 	int up = ROW_BITS;
 	while (up > 0 && 255 * rows << up > 65535)
 		up--;
-	while (255 * rows >> -up > 65535)
+	while (up <= 0 && 255 * rows >> -up > 65535)
 		up--;
 	return up;
 }

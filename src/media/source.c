@@ -169,7 +169,8 @@ static enum inlay_err read_packet(struct il_source *source, struct inlay_error *
 			source->loss.skipped++;
 			tell_damage(source, "damaged data was skipped");
 		} else if (ret < 0 && !format->pb) {
-			return il_fail_av(err, ret, "%s: the camera gives no more frames", source->name);
+			source->ended = source->loss.truncated = true; /* unplugged: what was recorded is kept */
+			tell_damage(source, "the camera gives no more frames");
 		} else if (ret < 0) {
 			return end(source, ret);
 		} else if (source->packet->stream_index == source->stream && source->packet->size) {
@@ -242,13 +243,25 @@ static enum inlay_err fetch(struct il_source *source, const AVFrame **picture, s
 	return INLAY_OK;
 }
 
+static const uint8_t *display_matrix(const AVStream *stream, size_t *size)
+{
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+	const AVPacketSideData *data = av_packet_side_data_get(
+		stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+	*size = data ? data->size : 0;
+	return data ? data->data : NULL;
+#else
+	return av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, size);
+#endif
+}
+
 /* A matrix of the display takes the stored x axis to (m[0], m[1]), y growing downwards, whatever it does to the y axis:
  * so a mirrored one is a flip upside down, then a turn. */
 static void learn_rotation(struct il_source *source)
 {
 	size_t size = 0;
 	const AVStream *stream = source->format->streams[source->stream];
-	const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+	const uint8_t *data = display_matrix(stream, &size);
 	int32_t m[9];
 	if (!data || size < sizeof m)
 		return;
