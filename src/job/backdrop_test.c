@@ -1,5 +1,6 @@
 #include "job/backdrop.h"
 
+#include "media/ffmpeg_test.h"
 #include "tests/test.h"
 
 static struct inlay_error err;
@@ -8,9 +9,7 @@ static struct inlay_error err;
 static const char *made(const char *name, const char *options)
 {
 	const char *path = test_scratch(name);
-	char command[1024];
-	snprintf(command, sizeof command, "ffmpeg -v error -y %s '%s' </dev/null", options, path);
-	assert_int_equal(system(command), 0);
+	ffmpeg("%s '%s'", options, path);
 	return path;
 }
 

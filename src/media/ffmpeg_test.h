@@ -2,7 +2,15 @@
 #ifndef IL_MEDIA_FFMPEG_TEST_H
 #define IL_MEDIA_FFMPEG_TEST_H
 
+#include <stdarg.h>
+
 #include "tests/test.h"
+
+static inline void need_ffmpeg(void)
+{
+	if (system("command -v ffmpeg >/dev/null"))
+		skip();
+}
 
 __attribute__((format(printf, 1, 2))) static inline void ffmpeg(const char *format, ...)
 {
@@ -12,8 +20,7 @@ __attribute__((format(printf, 1, 2))) static inline void ffmpeg(const char *form
 	va_start(args, format);
 	vsnprintf(command + used, sizeof command - used, format, args);
 	va_end(args);
-	if (system("command -v ffmpeg >/dev/null"))
-		skip();
+	need_ffmpeg();
 	if (system(command))
 		fail_msg("%s", command);
 }

@@ -4,22 +4,16 @@
 
 #include <stdbool.h>
 
+#include "media/each_row_test.h"
+#include "media/ffmpeg_test.h"
 #include "media/source.h"
 #include "tests/test.h"
-
-static inline void need_ffmpeg(void)
-{
-	if (system("command -v ffmpeg >/dev/null"))
-		skip();
-}
 
 /* ffmpeg ARGS PATH; the path is where a test's file of this name lies. */
 static inline const char *make(const char *name, const char *args)
 {
 	const char *path = test_scratch(name);
-	char command[2048];
-	snprintf(command, sizeof command, "ffmpeg -nostdin -v error -y %s %s", args, path);
-	assert_int_equal(system(command), 0);
+	ffmpeg("%s %s", args, path);
 	return path;
 }
 
@@ -33,21 +27,6 @@ static inline struct il_source *open_source(const char *path)
 	const struct il_source_params params = { .path = path };
 	assert_ok(il_source_open(&source, &params, &err));
 	return source;
-}
-
-static inline void each_row(const struct inlay_frame *frame, void (*row)(void *ctx, const uint8_t *data, size_t size),
-                            void *ctx)
-{
-	struct inlay_planes planes;
-	inlay_frame_map(frame, &planes);
-	for (int i = 0; i < il_plane_count(inlay_frame_info(frame)->format); i++) {
-		size_t row_bytes;
-		int rows;
-		il_plane_size(inlay_frame_info(frame), i, &row_bytes, &rows);
-		for (int y = 0; y < rows; y++)
-			row(ctx, planes.data[i] + y * planes.stride[i], row_bytes);
-	}
-	inlay_frame_unmap(frame);
 }
 
 static inline void compare_row(void *ctx, const uint8_t *data, size_t size)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "media/each_row_test.h"
 #include "tests/test.h"
 
 #define FULL_BODY "lipsync_sanders/full_body_video.mp4"
@@ -16,22 +17,6 @@ static struct il_video *open_video(const char *path, unsigned threads)
 	struct il_video *video = NULL;
 	assert_ok(il_video_open(&video, path, threads, &err));
 	return video;
-}
-
-/* Calls `row` for every row of every plane. */
-static void each_row(const struct inlay_frame *frame, void (*row)(void *ctx, const uint8_t *data, size_t size),
-                     void *ctx)
-{
-	struct inlay_planes planes;
-	inlay_frame_map(frame, &planes);
-	for (int i = 0; i < il_plane_count(inlay_frame_info(frame)->format); i++) {
-		size_t row_bytes;
-		int rows;
-		il_plane_size(inlay_frame_info(frame), i, &row_bytes, &rows);
-		for (int y = 0; y < rows; y++)
-			row(ctx, planes.data[i] + y * planes.stride[i], row_bytes);
-	}
-	inlay_frame_unmap(frame);
 }
 
 static void hash_row(void *ctx, const uint8_t *data, size_t size)
