@@ -15,6 +15,7 @@ OWNERS = {
     r"libav\w+/|libsw\w+/": {"src/media"},
     r"jpeglib\.h|turbojpeg\.h": {"src/media"},
     r"onnxruntime": {"src/infer"},
+    r"protobuf-c/|.*onnx\.pb-c": {"src/infer"},
     r"fftw3\.h": {"src/speech"},
     r"libyuv": {"src/media"},
     r"lz4": {"src/avatar"},
