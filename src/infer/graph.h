@@ -115,6 +115,8 @@ bool il_node_ints(const il_node *node, const char *name, int64_t *values, size_t
 
 /* A fresh value name that begins with `hint`; the graph's own for its life. */
 const char *il_graph_fresh(struct il_graph *graph, const char *hint);
+/* The graph's own copy of a name, for its life: names inside nodes go when the node is changed or removed. */
+const char *il_graph_keep(struct il_graph *graph, const char *name);
 
 /* Input names "" or NULL are left out (NULL at the end: fewer). Strings are copied. */
 il_node *il_graph_add(struct il_graph *graph, const char *domain, const char *op_type, const char *const *inputs,
