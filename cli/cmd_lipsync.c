@@ -25,6 +25,7 @@ enum {
 	OPT_WORKERS,
 	OPT_THREADS,
 	OPT_CACHE_MB,
+	OPT_NO_MEMO,
 	OPT_CODEC,
 	OPT_CRF,
 	OPT_PRESET,
@@ -65,6 +66,7 @@ static const struct argp_option options[] = {
 	{ "workers", OPT_WORKERS, "N", 0, "network sessions side by side (default: measured)", 0 },
 	{ "threads", OPT_THREADS, "N", 0, "processors to use (default: all)", 0 },
 	{ "cache-mb", OPT_CACHE_MB, "N", 0, "memory for avatar frames (default: a quarter of the machine's)", 0 },
+	{ "no-memo", OPT_NO_MEMO, 0, 0, "draw silence on the same avatar frame anew each time", 0 },
 
 	{ 0, 0, 0, 0, "Output:", 5 },
 	{ "format", OPT_FORMAT, "NAME", 0,
@@ -132,6 +134,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_WORKERS: p->workers = (unsigned)parse_integer(state, "workers", arg, 1, 256); return 0;
 	case OPT_THREADS: p->threads = (unsigned)parse_integer(state, "threads", arg, 1, 1024); return 0;
 	case OPT_CACHE_MB: p->cache_bytes = parse_integer(state, "cache-mb", arg, 1, 1 << 20) << 20; return 0;
+	case OPT_NO_MEMO: p->no_memo = true; return 0;
 	case OPT_FORMAT: p->format = arg; return 0;
 	case OPT_CODEC: p->codec = arg; return 0;
 	case OPT_CRF: p->crf = parse_crf(state, arg); return 0;

@@ -165,6 +165,22 @@ def every_network_of_the_contract(scratch):
     assert len(digests("lipsync", "--avatar", PACK, "--features", features, "--model", model("lipsync_hubert"))) == 30
 
 
+def silence_is_drawn_once(scratch):
+    speech, out = os.path.join(scratch, "pause.wav"), os.path.join(scratch, "stats.json")
+    write_wav(speech, np.concatenate([noise(1), np.zeros(16000 * 4), noise(1)]))
+
+    def drawn(*args):
+        found = digests("lipsync", "--avatar", PACK, "--audio", speech, "--order", "hold", "--stats", out, *args)
+        with open(out) as f:
+            return found, json.load(f)["memo_hits"]
+
+    remembered, hits = drawn()
+    without, none = drawn("--no-memo")
+    assert remembered == without
+    assert hits > 30 and none == 0, (hits, none)
+    assert drawn("--workers", "3", "--batch", "2")[0] == without
+
+
 def demo_presenter(scratch):
     """--demo is the presenter of the data folder, and its own speech where there is none."""
     env = dict(os.environ, INLAY_DATA=os.path.dirname(PRESENTER))
@@ -485,8 +501,8 @@ def interrupts(scratch):
 
 if __name__ == "__main__":
     tests = [containers, picture_sequences, pipes, the_mouth_moves, workers_and_batch_do_not_matter,
-             instruction_sets_do_not_matter, orders, every_network_of_the_contract, demo_presenter,
-             demo_refused, statistics, nothing_but_our_own_cache_is_left, progress, avatar_commands, features_command,
+             instruction_sets_do_not_matter, orders, every_network_of_the_contract, silence_is_drawn_once,
+             demo_presenter, demo_refused, statistics, nothing_but_our_own_cache_is_left, progress, avatar_commands, features_command,
              help_texts, bad_speech, bad_networks, bad_features, bad_packs, bad_outputs, full_disk, closed_pipe,
              interrupt_reaches_a_stalled_pipe, interrupts]
     # Sanitizers keep books of their own in memory, which grow.

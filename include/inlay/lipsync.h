@@ -59,6 +59,7 @@ struct inlay_lipsync_params {
 	unsigned workers;    /* network sessions side by side, 0: measured */
 	unsigned batch;      /* frames a run, 0: measured */
 	int64_t cache_bytes; /* for decoded avatar frames, 0: a quarter of the memory */
+	bool no_memo;        /* draw silence anew each time, though it looks the same on the same frame */
 
 	const char *codec, *preset; /* of libav; NULL: libx264 veryfast, libvpx-vp9 for webm */
 	int crf;                    /* 0: 20 (32 for vp9); INLAY_CRF_LOSSLESS */
@@ -77,6 +78,7 @@ struct inlay_lipsync_stats {
 	bool measured;                    /* workers and batch were measured, now or by an earlier run */
 	struct inlay_stage_stats stages[INLAY_LIPSYNC_STAGES]; /* speech, decode, inference, composite, encode */
 	int64_t cache_hits, cache_misses, cache_bytes;
+	int64_t memo_hits; /* frames that were not inferred, see no_memo */
 };
 
 /* One run. Create, run, look at the statistics, destroy; from one thread, but for cancel. */

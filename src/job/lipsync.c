@@ -16,10 +16,14 @@
 #include "infer/lipsync_net.h"
 #include "inlay/version.h"
 #include "job/measure.h"
+#include "job/memo.h"
 #include "job/run.h"
 #include "media/audio.h"
 #include "speech/mel.h"
 #include "speech/speech.h"
+
+#define MAX_BATCH 1024
+#define MEMO_BYTES ((size_t)256 << 20) /* address space; memory as it is filled */
 
 /* One frame on its way; lives in the pipeline's ring. */
 struct item {
@@ -27,6 +31,7 @@ struct item {
 	struct inlay_frame *frame; /* from decode to encode */
 	uint8_t *crop;             /* [C,C,3] BGR: the face, then the face with its new mouth */
 	float *window;             /* audio features, [rows * row_floats] */
+	int64_t window_number;     /* il_memo_window */
 	uint8_t *keep;             /* parsing mask of the rectangle, where the avatar has one */
 };
 
@@ -37,6 +42,7 @@ struct inlay_lipsync {
 	struct il_audio_encoder *encoder; /* speech stage */
 	struct il_speech *speech;         /* speech stage */
 	struct il_lipsync_net **nets;     /* one an inference worker */
+	struct il_memo *memo;             /* NULL: none */
 	struct il_place *painter;         /* composite stage */
 	struct il_sink *sink;             /* encode stage */
 	struct il_run run;
@@ -68,7 +74,10 @@ static enum inlay_err speech_stage(void *ctx, unsigned worker, int64_t k, void *
 	item->index = il_order_index(job->order, job->avatar->frames, job->start_frame, step);
 	if (item->index < 0)
 		return INLAY_EOF;
-	return il_speech_window(job->speech, k, job->window_rows, item->window, err);
+	enum inlay_err rc = il_speech_window(job->speech, k, job->window_rows, item->window, err);
+	if (!rc && job->memo)
+		item->window_number = il_memo_window(job->memo, item->window);
+	return rc;
 }
 
 static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
@@ -90,21 +99,30 @@ static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *
 	return rc;
 }
 
+/* Draws the mouths of those of the n items that are not known already. */
 static enum inlay_err inference_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
                                       struct inlay_error *err)
 {
 	struct inlay_lipsync *job = ctx;
 	struct il_lipsync_net *net = job->nets[worker];
 	size_t audio_bytes = il_lipsync_net_info(net)->audio_floats * sizeof(float);
+	struct item *asked[MAX_BATCH];
+	unsigned count = 0;
 	(void)k;
 	for (unsigned i = 0; i < n; i++) {
-		const struct item *item = items[i];
-		il_place_picture(job->painter, item->crop, il_lipsync_net_picture(net, i));
-		memcpy(il_lipsync_net_audio(net, i), item->window, audio_bytes);
+		struct item *item = items[i];
+		if (job->memo && il_memo_find(job->memo, item->index, item->window_number, item->crop))
+			continue;
+		il_place_picture(job->painter, item->crop, il_lipsync_net_picture(net, count));
+		memcpy(il_lipsync_net_audio(net, count), item->window, audio_bytes);
+		asked[count++] = item;
 	}
-	enum inlay_err rc = il_lipsync_net_run(net, n, err);
-	for (unsigned i = 0; i < n && !rc; i++)
-		il_place_mouth(job->painter, ((struct item *)items[i])->crop, il_lipsync_net_output(net, i));
+	enum inlay_err rc = count ? il_lipsync_net_run(net, count, err) : INLAY_OK;
+	for (unsigned i = 0; i < count && !rc; i++) {
+		il_place_mouth(job->painter, asked[i]->crop, il_lipsync_net_output(net, i));
+		if (job->memo)
+			il_memo_keep(job->memo, asked[i]->index, asked[i]->window_number, asked[i]->crop);
+	}
 	return rc;
 }
 
@@ -154,7 +172,7 @@ static enum inlay_err check_params(const struct inlay_lipsync_params *p, struct 
 		               p->fps.den);
 	if (p->quality < 0 || p->quality > 100)
 		return il_fail(err, INLAY_ERR_INVALID, "quality %d: expected 1 to 100", p->quality);
-	if (p->crf < INLAY_CRF_LOSSLESS || p->workers > 256 || p->batch > 1024)
+	if (p->crf < INLAY_CRF_LOSSLESS || p->workers > 256 || p->batch > MAX_BATCH)
 		return il_fail(err, INLAY_ERR_INVALID, "crf %d, %u workers, batch %u: out of range", p->crf, p->workers,
 		               p->batch);
 	return INLAY_OK;
@@ -333,7 +351,8 @@ static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_li
 	return rc ? rc : il_sink_open(&job->sink, &sink, err);
 }
 
-static enum inlay_err make_items(struct inlay_lipsync *job, struct inlay_error *err)
+static enum inlay_err make_items(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                 struct inlay_error *err)
 {
 	const struct il_lipsync_net_info *info = il_lipsync_net_info(job->nets[0]);
 	size_t keep_bytes = 0;
@@ -343,6 +362,11 @@ static enum inlay_err make_items(struct inlay_lipsync *job, struct inlay_error *
 		keep_bytes = bytes > keep_bytes ? bytes : keep_bytes;
 	}
 	/* What the networks hold, as much again ready before them, and one or two for each other stage. */
+	enum inlay_err rc = p->no_memo ? INLAY_OK
+	                               : il_memo_create(&job->memo, job->avatar->frames, info->audio_floats,
+	                                                il_place_crop_bytes(job->painter), MEMO_BYTES, err);
+	if (rc)
+		return rc;
 	job->n_items = 2 * job->tuning.workers * job->tuning.batch + 6;
 	job->items = calloc(job->n_items, sizeof *job->items);
 	if (!job->items)
@@ -407,7 +431,8 @@ enum inlay_err inlay_lipsync_create(struct inlay_lipsync **out, const struct inl
 	/* The output comes before the networks: its faults are quick to find, theirs take seconds. */
 	if ((rc = open_avatar(job, params, err)) || (rc = open_speech(job, params, err)) ||
 	    (rc = open_sink(job, params, err)) || (rc = open_networks(job, params, err)) ||
-	    (rc = open_places(job, params, err)) || (rc = make_items(job, err)) || (rc = make_pipeline(job, err))) {
+	    (rc = open_places(job, params, err)) || (rc = make_items(job, params, err)) ||
+	    (rc = make_pipeline(job, err))) {
 		inlay_lipsync_destroy(&job);
 		return rc;
 	}
@@ -430,6 +455,7 @@ void inlay_lipsync_destroy(struct inlay_lipsync **slot)
 		free(job->items[i].keep);
 	}
 	free(job->items);
+	il_memo_destroy(&job->memo);
 	il_sink_destroy(&job->sink);
 	il_place_destroy(&job->painter);
 	il_place_destroy(&job->cutter);
@@ -484,6 +510,7 @@ void inlay_lipsync_stats(const struct inlay_lipsync *job, struct inlay_lipsync_s
 		.cache_hits = cache.hits,
 		.cache_misses = cache.misses,
 		.cache_bytes = cache.peak_bytes,
+		.memo_hits = job->memo ? il_memo_hits(job->memo) : 0,
 	};
 	stats->fps = stats->wall_s > 0 ? (double)stats->frames / stats->wall_s : 0;
 	il_run_stages(&job->run, stats->stages, INLAY_LIPSYNC_STAGES);
@@ -493,11 +520,11 @@ char *inlay_lipsync_stats_json(const struct inlay_lipsync *job)
 {
 	struct inlay_lipsync_stats s;
 	inlay_lipsync_stats(job, &s);
-	json_t *own = json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:i, s:i, s:i, s:b, s:{s:I, s:I, s:I}}", "frames",
+	json_t *own = json_pack("{s:I, s:f, s:f, s:f, s:f, s:I, s:i, s:i, s:i, s:b, s:I, s:{s:I, s:I, s:I}}", "frames",
 	                        (json_int_t)s.frames, "setup_s", s.setup_s, "wall_s", s.wall_s, "cpu_s", s.cpu_s, "fps",
 	                        s.fps, "peak_rss_bytes", (json_int_t)s.peak_rss_bytes, "workers", (int)s.workers,
 	                        "batch", (int)s.batch, "threads_per_worker", (int)s.threads, "measured", s.measured,
-	                        "cache", "hits", (json_int_t)s.cache_hits, "misses", (json_int_t)s.cache_misses,
-	                        "bytes", (json_int_t)s.cache_bytes);
+	                        "memo_hits", (json_int_t)s.memo_hits, "cache", "hits", (json_int_t)s.cache_hits,
+	                        "misses", (json_int_t)s.cache_misses, "bytes", (json_int_t)s.cache_bytes);
 	return il_run_json(own, s.stages, INLAY_LIPSYNC_STAGES);
 }
