@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "media/jpeg_error.h"
+#include "media/jpeg_output.h"
 #include "media/recolour.h"
 
 #define GROUP 16 /* luma rows of one row of 4:2:0 blocks */
@@ -13,50 +14,12 @@
 struct il_jpeg_encoder {
 	struct jpeg_compress_struct jpeg;
 	struct il_jpeg_errors errors;
-	struct jpeg_destination_mgr destination;
+	struct il_jpeg_output output;
 	int quality;
-	uint8_t *bytes;
-	size_t capacity;
 
 	uint8_t *strip;  /* one row of blocks, padded */
 	int strip_width; /* multiple of 16 */
 };
-
-static bool grow(struct il_jpeg_encoder *encoder)
-{
-	size_t capacity = encoder->capacity ? encoder->capacity * 2 : 1 << 16;
-	uint8_t *bytes = realloc(encoder->bytes, capacity);
-	if (!bytes)
-		return false;
-	size_t used = encoder->capacity;
-	encoder->bytes = bytes;
-	encoder->capacity = capacity;
-	encoder->destination.next_output_byte = bytes + used;
-	encoder->destination.free_in_buffer = capacity - used;
-	return true;
-}
-
-static void start_output(j_compress_ptr jpeg)
-{
-	struct il_jpeg_encoder *encoder = jpeg->client_data;
-	encoder->destination.next_output_byte = encoder->bytes;
-	encoder->destination.free_in_buffer = encoder->capacity;
-}
-
-static boolean extend_output(j_compress_ptr jpeg)
-{
-	struct il_jpeg_encoder *encoder = jpeg->client_data;
-	if (!grow(encoder)) {
-		snprintf(encoder->errors.text, sizeof encoder->errors.text, "out of memory");
-		longjmp(encoder->errors.jump, 1);
-	}
-	return TRUE;
-}
-
-static void end_output(j_compress_ptr jpeg)
-{
-	(void)jpeg;
-}
 
 static bool create(struct il_jpeg_encoder *encoder)
 {
@@ -64,12 +27,7 @@ static bool create(struct il_jpeg_encoder *encoder)
 	if (setjmp(encoder->errors.jump))
 		return false;
 	jpeg_create_compress(&encoder->jpeg);
-	encoder->jpeg.client_data = encoder;
-	encoder->destination = (struct jpeg_destination_mgr){ .init_destination = start_output,
-		                                              .empty_output_buffer = extend_output,
-		                                              .term_destination = end_output };
-	encoder->jpeg.dest = &encoder->destination;
-	return grow(encoder);
+	return il_jpeg_output_init(&encoder->output, &encoder->jpeg);
 }
 
 enum inlay_err il_jpeg_encoder_create(struct il_jpeg_encoder **out, int quality, struct inlay_error *err)
@@ -96,7 +54,7 @@ void il_jpeg_encoder_destroy(struct il_jpeg_encoder **slot)
 	*slot = NULL;
 	jpeg_destroy_compress(&encoder->jpeg);
 	free(encoder->strip);
-	free(encoder->bytes);
+	il_jpeg_output_free(&encoder->output);
 	free(encoder);
 }
 
@@ -233,7 +191,7 @@ enum inlay_err il_jpeg_encode(struct il_jpeg_encoder *encoder, const struct inla
 	inlay_frame_unmap(frame);
 	if (rc)
 		return rc;
-	*data = encoder->bytes;
-	*size = encoder->capacity - encoder->destination.free_in_buffer;
+	*data = encoder->output.bytes;
+	*size = il_jpeg_output_size(&encoder->output);
 	return INLAY_OK;
 }
