@@ -19,6 +19,7 @@ OWNERS = {
     r"fftw3\.h": {"src/speech"},
     r"libyuv": {"src/media"},
     r"lz4": {"src/avatar"},
+    r"xxhash": {"src/base"},
     r"curl/|nettle/": {"src/catalogue"},
     r"immintrin\.h|arm_neon\.h": {"src/kernel"},
     r"glib|gst/": set(),
