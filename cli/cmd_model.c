@@ -1,4 +1,5 @@
-/* inlay model run | info: a matting, segmentation or depth network on one picture, and what is known of it. */
+/* inlay model run | info: a matting, segmentation or depth network on one picture, and what is known of it and of any
+ * other model. The other verbs are in cmd_model_graph.c. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,13 +8,25 @@
 #include "base/file.h"
 #include "base/npy.h"
 #include "catalogue/catalogue.h"
-#include "cli.h"
+#include "cmd_model.h"
 #include "frame/frame.h"
 #include "infer/matte_net.h"
 #include "kernel/resize.h"
 #include "media/image.h"
 
-enum { OPT_IMAGE = 0x1000, OPT_MANIFEST, OPT_MATTE, OPT_WRITE_MANIFEST, OPT_KIND, OPT_SIZE, OPT_THREADS };
+enum {
+	OPT_IMAGE = 0x1000,
+	OPT_MANIFEST,
+	OPT_MATTE,
+	OPT_WRITE_MANIFEST,
+	OPT_KIND,
+	OPT_SIZE,
+	OPT_THREADS,
+	OPT_NODES,
+	OPT_TIME,
+	OPT_JSON,
+	OPT_INPUT
+};
 
 static const char *const kind_words[] = { "matte", "depth", NULL };
 
@@ -29,6 +42,10 @@ static const struct argp_option options[] = {
 	{ "kind", OPT_KIND, "KIND", 0, "matte or depth, where no manifest says it", 0 },
 	{ "size", OPT_SIZE, "WxH", 0, "of the picture, where the network leaves it free", 0 },
 	{ "threads", OPT_THREADS, "N", 0, "of one run (default 1)", 0 },
+	{ "nodes", OPT_NODES, 0, 0, "info: what each node costs", 0 },
+	{ "time", OPT_TIME, 0, 0, "info: how long each node takes, on random inputs", 0 },
+	{ "json", OPT_JSON, 0, 0, "info: as JSON", 0 },
+	{ "input", OPT_INPUT, "NAME=DIMS", 0, "info: " MODEL_INPUT_HELP, 0 },
 	{ "overwrite", 'y', 0, 0, "replace existing files", 0 },
 	{ 0 },
 };
@@ -39,7 +56,8 @@ struct arguments {
 	char *path; /* of the model, found by its name */
 	int kind, width, height;
 	unsigned threads;
-	bool overwrite;
+	bool overwrite, nodes, time, json;
+	struct model_inputs inputs;
 };
 
 static void parse_size(const struct argp_state *state, const char *text, struct arguments *a)
@@ -54,7 +72,7 @@ static void check_arguments(const struct argp_state *state, const struct argumen
 {
 	bool runs = a->verb && !strcmp(a->verb, "run");
 	if (!runs && (!a->verb || strcmp(a->verb, "info") != 0))
-		argp_error(state, "expected \"run MODEL\" or \"info MODEL\"");
+		argp_error(state, "expected \"run MODEL\", \"info MODEL\", \"optimize MODEL\" or \"diff A B\"");
 	if (!a->model)
 		argp_error(state, "which model? %s %s MODEL", state->name, a->verb);
 	if (runs && !a->image)
@@ -63,6 +81,8 @@ static void check_arguments(const struct argp_state *state, const struct argumen
 		argp_error(state, "expected -o FILE.npy, --matte FILE.png or both");
 	if (!runs && (a->output || a->matte))
 		argp_error(state, "-o and --matte belong to \"run\"");
+	if (runs && (a->nodes || a->time || a->json || a->inputs.n))
+		argp_error(state, "--nodes, --time, --json and --input belong to \"info\"");
 	if (a->matte && strcmp(il_path_extension(a->matte), "png") != 0)
 		argp_error(state, "--matte: \"%s\": expected a name that ends in .png", a->matte);
 }
@@ -81,6 +101,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_SIZE: parse_size(state, arg, a); return 0;
 	case OPT_THREADS: a->threads = (unsigned)parse_integer(state, "threads", arg, 1, 256); return 0;
 	case 'y': a->overwrite = true; return 0;
+	case OPT_NODES: a->nodes = true; return 0;
+	case OPT_TIME: a->time = true; return 0;
+	case OPT_JSON: a->json = true; return 0;
+	case OPT_INPUT: parse_model_input(state, arg, &a->inputs); return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num == 0)
 			a->verb = arg;
@@ -98,10 +122,12 @@ static const struct argp_child children[] = { { .argp = &common_argp }, { 0 } };
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "run MODEL --image FILE [-o FILE.npy] [--matte FILE.png]\ninfo MODEL",
+	.args_doc = "run MODEL --image FILE [-o FILE.npy] [--matte FILE.png]\ninfo MODEL\noptimize MODEL -o "
+		    "OUT.onnx\ndiff A.onnx B.onnx",
 	.doc = "Runs a matting, segmentation or depth network (ONNX) on one picture, or tells what is known of it: its "
 	       "tensors, its manifest, and where each of the manifest's values comes from. With --image, info runs the "
-	       "picture too, so that it knows the range of the output.",
+	       "picture too, so that it knows the range of the output. Of any ONNX model info tells what is in it and "
+	       "what it costs to run. \"optimize --help\" and \"diff --help\" tell the options of those.",
 	.children = children,
 };
 
@@ -109,6 +135,8 @@ static const struct argp argp = {
 struct work {
 	const struct arguments *a;
 	struct il_matte_net *net;
+	struct inlay_error no_net; /* why `net` is NULL, where info goes on without */
+	struct model_report *report;
 	struct inlay_frame *frame;
 	uint8_t *scaled;
 	struct il_matte_result result;
@@ -265,18 +293,88 @@ static void print_tensors(const struct il_session *session)
 	}
 }
 
-static void print_info(const struct work *w)
+/* Only what inlay found out; of another model only that it is none, and why. */
+static void print_matting(const struct work *w, const char *described)
 {
-	const struct il_matte_net_info *info = il_matte_net_info(w->net);
-	char text[4096], *manifest = il_matte_manifest_format(il_matte_net_manifest(w->net));
-	printf("model     %s\n", w->a->path);
-	printf("kind      %s%s%s\n", kind_words[info->kind], info->recurrent ? ", recurrent" : "",
-	       info->has_foreground ? ", with foreground" : "");
-	printf("picture   %dx%d%s\n", info->width, info->height, info->free_size ? ", other sizes too" : "");
-	printf("result    %dx%d\n", info->output_width, info->output_height);
-	print_tensors(il_matte_net_session(w->net));
-	printf("manifest  %s\n%s", il_matte_net_describe(w->net, text, sizeof text), manifest ? manifest : "");
+	char *manifest = w->net ? il_matte_manifest_format(il_matte_net_manifest(w->net)) : NULL;
+	if (w->net)
+		printf("manifest  %s\n%s", described, manifest ? manifest : "");
+	else
+		printf("matting   not a matting network: %s\n", w->no_net.text);
 	free(manifest);
+}
+
+static void print_text(const struct work *w, const struct il_session *session)
+{
+	char described[4096];
+	printf("model     %s\n", w->a->path);
+	if (w->net) {
+		const struct il_matte_net_info *info = il_matte_net_info(w->net);
+		printf("kind      %s%s%s\n", kind_words[info->kind], info->recurrent ? ", recurrent" : "",
+		       info->has_foreground ? ", with foreground" : "");
+		printf("picture   %dx%d%s\n", info->width, info->height, info->free_size ? ", other sizes too" : "");
+		printf("result    %dx%d\n", info->output_width, info->output_height);
+	}
+	print_tensors(session);
+	model_report_print(w->report);
+	print_matting(w, w->net ? il_matte_net_describe(w->net, described, sizeof described) : NULL);
+}
+
+static json_t *tensor_json(const struct il_tensor_desc *desc)
+{
+	char text[200];
+	return json_pack("{s:o, s:s}", "name", model_text_json(desc->name), "tensor",
+	                 il_tensor_format(desc, text, sizeof text));
+}
+
+static enum inlay_err print_json(const struct work *w, const struct il_session *session, struct inlay_error *err)
+{
+	json_t *root = model_report_json(w->report), *inputs = json_array(), *outputs = json_array();
+	char *manifest = w->net ? il_matte_manifest_format(il_matte_net_manifest(w->net)) : NULL;
+	for (int i = 0; i < il_session_inputs(session); i++)
+		json_array_append_new(inputs, tensor_json(il_session_input(session, i)));
+	for (int i = 0; i < il_session_outputs(session); i++)
+		json_array_append_new(outputs, tensor_json(il_session_output(session, i)));
+	json_object_set_new(root, "inputs", inputs);
+	json_object_set_new(root, "outputs", outputs);
+	json_object_set_new(root, "manifest", manifest ? json_loads(manifest, 0, NULL) : json_null());
+	if (!w->net)
+		json_object_set_new(root, "not_matting", model_text_json(w->no_net.text));
+	free(manifest);
+	return print_model_json(root, err);
+}
+
+static enum inlay_err print_info(struct work *w, struct inlay_error *err)
+{
+	const struct arguments *a = w->a;
+	const struct model_report_params params = { a->path, &a->inputs, a->nodes, a->time, a->threads };
+	struct il_session *own = NULL;
+	enum inlay_err rc = model_report_create(&w->report, &params, err);
+	if (!rc && !w->net)
+		rc = il_session_open(&own, a->path, NULL, err);
+	if (rc)
+		return rc;
+	const struct il_session *session = w->net ? il_matte_net_session(w->net) : own;
+	if (a->json)
+		rc = print_json(w, session, err);
+	else
+		print_text(w, session);
+	il_session_destroy(&own);
+	return rc;
+}
+
+/* Of info, what only a matting network can answer. */
+static bool needs_net(const struct arguments *a)
+{
+	return strcmp(a->verb, "info") != 0 || a->image || a->manifest || a->written || a->kind || a->width;
+}
+
+static enum inlay_err open_net(struct work *w, const struct il_matte_net_params *params, struct inlay_error *err)
+{
+	if (needs_net(w->a))
+		return il_matte_net_open(&w->net, params, err);
+	/* What is no model at all fails again in a moment. */
+	return il_matte_net_open(&w->net, params, &w->no_net) == INLAY_ERR_MEMORY ? il_fail_memory(err) : INLAY_OK;
 }
 
 static enum inlay_err perform(struct work *w, struct inlay_error *err)
@@ -291,7 +389,7 @@ static enum inlay_err perform(struct work *w, struct inlay_error *err)
 	char text[4096];
 	enum inlay_err rc = check_paths(a, err);
 	if (!rc)
-		rc = il_matte_net_open(&w->net, &params, err);
+		rc = open_net(w, &params, err);
 	if (!rc && a->image)
 		rc = run_picture(w, err);
 	if (!rc && a->output)
@@ -303,14 +401,31 @@ static enum inlay_err perform(struct work *w, struct inlay_error *err)
 	if (rc)
 		return rc;
 	if (!strcmp(a->verb, "info"))
-		print_info(w);
-	else
-		say("%s: %s", a->path, il_matte_net_describe(w->net, text, sizeof text));
+		return print_info(w, err);
+	say("%s: %s", a->path, il_matte_net_describe(w->net, text, sizeof text));
 	return INLAY_OK;
+}
+
+/* A verb with options of its own, as "inlay model VERB". */
+static command_fn *own_verb(int argc, char **argv)
+{
+	static char name[64];
+	command_fn *run = argc < 2                       ? NULL
+	                  : !strcmp(argv[1], "optimize") ? cmd_model_optimize
+	                  : !strcmp(argv[1], "diff")     ? cmd_model_diff
+	                                                 : NULL;
+	if (run) {
+		snprintf(name, sizeof name, "%s %s", argv[0], argv[1]);
+		argv[1] = name;
+	}
+	return run;
 }
 
 int cmd_model(int argc, char **argv)
 {
+	command_fn *verb = own_verb(argc, argv);
+	if (verb)
+		return verb(argc - 1, argv + 1);
 	struct arguments a = { .threads = 1 };
 	struct inlay_error err = { 0 };
 	struct work w = { .a = &a };
@@ -318,6 +433,7 @@ int cmd_model(int argc, char **argv)
 	enum inlay_err rc = il_model_find(&a.path, a.model, &err);
 	if (!rc)
 		rc = perform(&w, &err);
+	model_report_destroy(&w.report);
 	il_matte_net_destroy(&w.net);
 	inlay_frame_destroy(&w.frame);
 	free(w.scaled);

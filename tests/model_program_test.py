@@ -111,7 +111,8 @@ def a_written_manifest_says_the_same(scratch):
 
 def a_manifest_beside_the_model_is_found(scratch):
     shutil.copy(model("matte_six_logits"), os.path.join(scratch, "six.onnx"))
-    fails("model", "info", os.path.join(scratch, "six.onnx"), says=["six.onnx", "no output is a matte", "channel"])
+    fails("model", "info", os.path.join(scratch, "six.onnx"), "--kind", "depth",
+          says=["six.onnx", "no output is a matte", "channel"])
     os.rename(write_manifest(scratch, channel=2, activation="sigmoid"), os.path.join(scratch, "six.json"))
     text = works("model", "info", os.path.join(scratch, "six.onnx")).stdout.decode()
     assert "six.json: activation sigmoid, channel 2; from the tensors: layout nchw" in text, text
@@ -191,8 +192,12 @@ def wrong_models(scratch):
     for name in ("gray", "batch", "output", "float16", "classes", "axes"):
         fails("model", "run", model("wrong_matte_" + name), "--image", png, "-o", out,
               says=[f"wrong_matte_{name}.onnx", "expected", "found", "image"])
-    fails("model", "info", model("talker"), says=["talker.onnx", "expected", "found inputs: input float32 [n,6,320,320]"])
-    fails("model", "info", model("matte_recurrent_odd"), says=["input past is not the picture", "states"])
+    fails("model", "info", model("talker"), "--image", png,
+          says=["talker.onnx", "expected", "found inputs: input float32 [n,6,320,320]"])
+    fails("model", "info", model("matte_recurrent_odd"), "--size", "20x16",
+          says=["input past is not the picture", "states"])
+    for path in (truncated, garbage, png, scratch, os.path.join(scratch, "absent.onnx")):
+        fails("model", "info", path, says=os.path.basename(path))
     folder_is_clean(scratch, "in.png", "truncated.onnx", "garbage.onnx")
 
 

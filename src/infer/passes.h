@@ -12,7 +12,8 @@ typedef enum inlay_err il_pass_fn(struct il_graph *graph, unsigned *changes, str
 il_pass_fn il_pass_shapes;
 
 /* Computes on ONNX Runtime what depends on constants alone, and Shape where the shape is known. Constant nodes become
- * initializers. Outputs above 64 MB, random operators, and nodes with bodies stay. */
+ * initializers. Outputs above 64 MB, random operators, and nodes with bodies stay. The nodes themselves are left to
+ * il_pass_dead. */
 il_pass_fn il_pass_fold;
 
 /* Takes away nodes, initializers and value infos that no output needs. */
@@ -21,8 +22,8 @@ il_pass_fn il_pass_dead;
 /* Batch normalisation behind a convolution goes into its weights. */
 il_pass_fn il_pass_batchnorm;
 
-/* What changes nothing: Pad by zeros of zero width, Identity, Dropout, Cast to the type it has, Reshape, Transpose,
- * Slice and Concat that give what they get. */
+/* What changes nothing: Pad by zeros of zero width, Identity, Dropout, Cast to the type it has; Reshape and its like,
+ * Transpose, Slice, Concat, Expand, Tile and Resize that give what they get; and a Transpose that undoes another. */
 il_pass_fn il_pass_noop;
 
 /* A convolution over a concatenation of channels becomes the sum of convolutions of its parts. */

@@ -8,42 +8,9 @@
 
 #include <onnxruntime_session_options_config_keys.h>
 
-#include "infer/runtime.h"
+#include "infer/session_impl.h"
 
 #define MAX_THREADS 256
-#define MAX_BINDINGS 8
-
-/* The runtime's handle of memory that was bound. It may outlive that memory: it is looked into only while bound. */
-struct binding {
-	OrtValue *value;
-	const void *data;
-	int64_t dims[IL_TENSOR_MAX_RANK];
-};
-
-/* One input or output and what is bound to it. */
-struct port {
-	char *name; /* the runtime's, whole; desc.name is for people */
-	struct il_tensor_desc desc;
-	OrtValue *value; /* of one of the bindings; NULL until bound */
-	struct binding bindings[MAX_BINDINGS];
-	unsigned next; /* binding that is given up first */
-};
-
-/* All inputs, or all outputs. names and values are what Run gets: the bound ports in order. */
-struct side {
-	const char *word; /* "input" or "output" */
-	int count, bound;
-	struct port *ports;
-	const char **names;
-	OrtValue **values;
-};
-
-struct il_session {
-	const struct il_runtime *rt;
-	char *path;
-	OrtSession *session;
-	struct side inputs, outputs;
-};
 
 static const char *const type_names[] = {
 	[IL_TENSOR_F32] = "float32", [IL_TENSOR_F16] = "float16", [IL_TENSOR_U8] = "uint8",
@@ -96,7 +63,7 @@ const char *il_tensor_format(const struct il_tensor_desc *desc, char *text, size
 
 const char *il_session_format(const struct il_session *session, char *text, size_t size)
 {
-	const struct side *sides[] = { &session->inputs, &session->outputs };
+	const struct il_side *sides[] = { &session->inputs, &session->outputs };
 	size_t used = 0;
 	text[0] = 0;
 	for (int s = 0; s < 2; s++) {
@@ -124,13 +91,14 @@ static OrtStatus *describe(const OrtApi *api, const OrtTypeInfo *info, struct il
 	if ((status = api->GetTensorElementType(tensor, &type)) || (status = api->GetDimensionsCount(tensor, &rank)))
 		return status;
 	desc->type = tensor_type(type);
+	desc->element = (int)type;
 	if (rank > IL_TENSOR_MAX_RANK)
 		return api->CreateStatus(ORT_NOT_IMPLEMENTED, "more than 8 dimensions");
 	desc->rank = (int)rank;
 	return api->GetDimensions(tensor, desc->dims, rank);
 }
 
-static OrtStatus *read_port(const struct il_session *s, bool input, int i, struct port *port)
+static OrtStatus *read_port(const struct il_session *s, bool input, int i, struct il_port *port)
 {
 	const OrtApi *api = s->rt->api;
 	OrtAllocator *allocator;
@@ -152,7 +120,7 @@ static OrtStatus *read_port(const struct il_session *s, bool input, int i, struc
 	return status;
 }
 
-static enum inlay_err read_side(struct il_session *s, struct side *side, bool input, struct inlay_error *err)
+static enum inlay_err read_side(struct il_session *s, struct il_side *side, bool input, struct inlay_error *err)
 {
 	const OrtApi *api = s->rt->api;
 	size_t count = 0;
@@ -175,12 +143,12 @@ static enum inlay_err read_side(struct il_session *s, struct side *side, bool in
 	return INLAY_OK;
 }
 
-static void clear_side(const struct il_session *s, struct side *side)
+static void clear_side(const struct il_session *s, struct il_side *side)
 {
 	OrtAllocator *allocator = NULL;
 	OrtStatus *status = s->rt->api->GetAllocatorWithDefaultOptions(&allocator);
 	for (int i = 0; i < side->count; i++) {
-		for (int k = 0; k < MAX_BINDINGS; k++)
+		for (int k = 0; k < IL_SESSION_BINDINGS; k++)
 			s->rt->api->ReleaseValue(side->ports[i].bindings[k].value);
 		if (!status && side->ports[i].name)
 			s->rt->api->ReleaseStatus(s->rt->api->AllocatorFree(allocator, side->ports[i].name));
@@ -200,7 +168,8 @@ static OrtStatus *make_options(const OrtApi *api, const struct il_session_params
 	int threads = params && params->threads > 1 ? (int)params->threads : 1;
 	OrtStatus *status = api->CreateSessionOptions(options);
 	if (!status)
-		status = api->SetSessionGraphOptimizationLevel(*options, ORT_ENABLE_ALL);
+		status = api->SetSessionGraphOptimizationLevel(*options, params && params->as_it_is ? ORT_DISABLE_ALL
+		                                                                                    : ORT_ENABLE_ALL);
 	if (!status)
 		status = api->SetSessionExecutionMode(*options, ORT_SEQUENTIAL);
 	if (!status)
@@ -209,6 +178,8 @@ static OrtStatus *make_options(const OrtApi *api, const struct il_session_params
 		status = api->SetInterOpNumThreads(*options, 1);
 	if (!status)
 		status = api->AddSessionConfigEntry(*options, kOrtSessionOptionsConfigAllowIntraOpSpinning, "0");
+	if (!status && params && params->profile)
+		status = api->EnableProfiling(*options, params->profile);
 	return status;
 }
 
@@ -226,29 +197,33 @@ static enum inlay_err check_file(const char *path, struct inlay_error *err)
 	return INLAY_OK;
 }
 
-static enum inlay_err load(struct il_session *s, const struct il_session_params *params, struct inlay_error *err)
+/* From `data`, or from the file where it is NULL. */
+static enum inlay_err load(struct il_session *s, const void *data, size_t size, const struct il_session_params *params,
+                           struct inlay_error *err)
 {
+	const OrtApi *api = s->rt->api;
 	OrtSessionOptions *options = NULL;
-	OrtStatus *status = make_options(s->rt->api, params, &options);
+	OrtStatus *status = make_options(api, params, &options);
 	if (!status)
-		status = s->rt->api->CreateSession(s->rt->env, s->path, options, &s->session);
-	s->rt->api->ReleaseSessionOptions(options);
+		status = data ? api->CreateSessionFromArray(s->rt->env, data, size, options, &s->session)
+		              : api->CreateSession(s->rt->env, s->path, options, &s->session);
+	api->ReleaseSessionOptions(options);
 	if (status)
 		return il_runtime_fail(s->rt, status, err, INLAY_ERR_FORMAT, "%s: ONNX Runtime refuses it", s->path);
 	return INLAY_OK;
 }
 
-enum inlay_err il_session_open(struct il_session **session, const char *path, const struct il_session_params *params,
-                               struct inlay_error *err)
+static enum inlay_err open_session(struct il_session **session, const void *data, size_t size, const char *name,
+                                   const struct il_session_params *params, struct inlay_error *err)
 {
 	const struct il_runtime *rt;
 	enum inlay_err rc = il_runtime_get(&rt, err);
-	if (!rc)
-		rc = check_file(path, err);
+	if (!rc && !data)
+		rc = check_file(name, err);
 	if (rc)
 		return rc;
 	if (params && params->threads > MAX_THREADS)
-		return il_fail(err, INLAY_ERR_INVALID, "%s: %u threads a run; expected at most %d", path,
+		return il_fail(err, INLAY_ERR_INVALID, "%s: %u threads a run; expected at most %d", name,
 		               params->threads, MAX_THREADS);
 	struct il_session *s = calloc(1, sizeof *s);
 	if (!s)
@@ -256,8 +231,8 @@ enum inlay_err il_session_open(struct il_session **session, const char *path, co
 	s->rt = rt;
 	s->inputs.word = "input";
 	s->outputs.word = "output";
-	s->path = strdup(path);
-	rc = s->path ? load(s, params, err) : il_fail_memory(err);
+	s->path = strdup(name);
+	rc = s->path ? load(s, data, size, params, err) : il_fail_memory(err);
 	if (!rc)
 		rc = read_side(s, &s->inputs, true, err);
 	if (!rc)
@@ -267,6 +242,18 @@ enum inlay_err il_session_open(struct il_session **session, const char *path, co
 	else
 		*session = s;
 	return rc;
+}
+
+enum inlay_err il_session_open(struct il_session **session, const char *path, const struct il_session_params *params,
+                               struct inlay_error *err)
+{
+	return open_session(session, NULL, 0, path, params, err);
+}
+
+enum inlay_err il_session_open_memory(struct il_session **session, const void *data, size_t size, const char *name,
+                                      const struct il_session_params *params, struct inlay_error *err)
+{
+	return open_session(session, data, size, name, params, err);
 }
 
 void il_session_destroy(struct il_session **session)
@@ -302,7 +289,7 @@ const struct il_tensor_desc *il_session_output(const struct il_session *session,
 	return &session->outputs.ports[i].desc;
 }
 
-static int find(const struct side *side, const char *name)
+static int find(const struct il_side *side, const char *name)
 {
 	for (int i = 0; i < side->count; i++)
 		if (!strcmp(side->ports[i].name, name))
@@ -338,7 +325,7 @@ static bool fits(const struct il_tensor_desc *desc, enum il_tensor_type type, in
 	return true;
 }
 
-static void gather(struct side *side)
+static void gather(struct il_side *side)
 {
 	side->bound = 0;
 	for (int i = 0; i < side->count; i++) {
@@ -349,22 +336,22 @@ static void gather(struct side *side)
 	}
 }
 
-static struct binding *find_binding(struct port *port, const void *data, const int64_t shape[IL_TENSOR_MAX_RANK])
+static struct il_binding *find_binding(struct il_port *port, const void *data, const int64_t shape[IL_TENSOR_MAX_RANK])
 {
-	for (int k = 0; k < MAX_BINDINGS; k++) {
-		struct binding *b = &port->bindings[k];
+	for (int k = 0; k < IL_SESSION_BINDINGS; k++) {
+		struct il_binding *b = &port->bindings[k];
 		if (b->value && b->data == data && !memcmp(b->dims, shape, sizeof b->dims))
 			return b;
 	}
 	return NULL;
 }
 
-static enum inlay_err bind_port(const struct il_session *s, struct side *side, int i, enum il_tensor_type type,
+static enum inlay_err bind_port(const struct il_session *s, struct il_side *side, int i, enum il_tensor_type type,
                                 void *data, int rank, const int64_t *dims, struct inlay_error *err)
 {
 	if (i < 0 || i >= side->count)
 		return il_fail(err, INLAY_ERR_INVALID, "%s: no %s of index %d", s->path, side->word, i);
-	struct port *port = &side->ports[i];
+	struct il_port *port = &side->ports[i];
 	int64_t shape[IL_TENSOR_MAX_RANK] = { 0 };
 	size_t bytes;
 	if (!fits(&port->desc, type, rank, dims, shape, &bytes)) {
@@ -375,7 +362,7 @@ static enum inlay_err bind_port(const struct il_session *s, struct side *side, i
 		               port->desc.name, il_tensor_format(&port->desc, expected, sizeof expected),
 		               type_names[type], found);
 	}
-	struct binding *binding = find_binding(port, data, shape);
+	struct il_binding *binding = find_binding(port, data, shape);
 	if (!binding) {
 		OrtValue *value = NULL;
 		OrtStatus *status = s->rt->api->CreateTensorWithDataAsOrtValue(
@@ -386,9 +373,9 @@ static enum inlay_err bind_port(const struct il_session *s, struct side *side, i
 		if (status)
 			return il_runtime_fail(s->rt, status, err, INLAY_ERR_INVALID, "%s: %s %s", s->path, side->word,
 			                       port->desc.name);
-		binding = &port->bindings[port->next++ % MAX_BINDINGS];
+		binding = &port->bindings[port->next++ % IL_SESSION_BINDINGS];
 		s->rt->api->ReleaseValue(binding->value);
-		*binding = (struct binding){ value, data, { 0 } };
+		*binding = (struct il_binding){ value, data, { 0 } };
 		memcpy(binding->dims, shape, sizeof shape);
 	}
 	if (port->value != binding->value) {
@@ -418,7 +405,7 @@ enum inlay_err il_session_bind_output(struct il_session *session, int i, float *
 
 enum inlay_err il_session_run(struct il_session *s, struct inlay_error *err)
 {
-	struct side *in = &s->inputs, *out = &s->outputs;
+	struct il_side *in = &s->inputs, *out = &s->outputs;
 	if (in->bound != in->count || !out->bound)
 		return il_fail(err, INLAY_ERR_INVALID,
 		               "%s: %d of %d inputs and %d of %d outputs are bound; expected all inputs and an output",
@@ -463,7 +450,7 @@ static OrtStatus *found_shape(const OrtApi *api, const OrtValue *value, struct i
 static OrtStatus *probe(struct il_session *s, const char **names, OrtValue **values, struct il_tensor_desc *outputs)
 {
 	const OrtApi *api = s->rt->api;
-	struct side *in = &s->inputs, *out = &s->outputs;
+	struct il_side *in = &s->inputs, *out = &s->outputs;
 	for (int i = 0; i < out->count; i++)
 		names[i] = out->ports[i].name;
 	OrtStatus *status = api->Run(s->session, NULL, in->names, (const OrtValue *const *)in->values,

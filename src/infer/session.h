@@ -17,6 +17,7 @@ enum il_tensor_type { IL_TENSOR_F32, IL_TENSOR_F16, IL_TENSOR_U8, IL_TENSOR_I32,
 struct il_tensor_desc {
 	char name[IL_TENSOR_NAME];
 	enum il_tensor_type type;
+	int element; /* the ONNX format's number of the type (enum il_onnx_type has the common ones); 0: no tensor */
 	int rank;
 	int64_t dims[IL_TENSOR_MAX_RANK];
 };
@@ -25,7 +26,9 @@ struct il_tensor_desc {
 const char *il_tensor_format(const struct il_tensor_desc *desc, char *text, size_t size);
 
 struct il_session_params {
-	unsigned threads; /* of one run; 0 or 1: the caller's thread alone, which spins on nothing */
+	unsigned threads;    /* of one run; 0 or 1: the caller's thread alone, which spins on nothing */
+	bool as_it_is;       /* node by node as the model says: nothing folded, fused or laid out anew */
+	const char *profile; /* begins the name of a file in which the runtime notes times; NULL: none */
 };
 
 /* Runs are serialised by the caller; different sessions run side by side. */
@@ -34,6 +37,9 @@ struct il_session;
 /* A file that is not ONNX, or that ONNX Runtime refuses, is INLAY_ERR_FORMAT with the runtime's reason. */
 enum inlay_err il_session_open(struct il_session **session, const char *path, const struct il_session_params *params,
                                struct inlay_error *err);
+/* The same from memory, which may go when this returns; `name` is for messages. */
+enum inlay_err il_session_open_memory(struct il_session **session, const void *data, size_t size, const char *name,
+                                      const struct il_session_params *params, struct inlay_error *err);
 void il_session_destroy(struct il_session **session);
 
 int il_session_inputs(const struct il_session *session);
@@ -62,6 +68,26 @@ enum inlay_err il_session_bind_input_bytes(struct il_session *session, int i, ui
                                            const int64_t *dims, struct inlay_error *err);
 /* Blocks until the outputs are written. Every input and at least one output is bound. */
 enum inlay_err il_session_run(struct il_session *session, struct inlay_error *err);
+
+/* A tensor of any type of numbers. Those of outputs come from malloc; il_tensor_clear frees them. */
+struct il_tensor {
+	int element; /* as in il_tensor_desc; 0 for outputs that are no tensors of numbers */
+	int rank;
+	int64_t dims[IL_TENSOR_MAX_RANK];
+	void *data;
+	size_t bytes;
+};
+void il_tensor_clear(struct il_tensor *tensor);
+/* Bytes of one element; 0 where it is no number of whole bytes. */
+size_t il_tensor_element_bytes(int element);
+
+/* Runs once on one tensor an input, in the model's order, and gives one an output, of the shapes of this run. Copies
+ * and allocates; what is bound does not matter. The outputs are {0} after a failure. */
+enum inlay_err il_session_run_tensors(struct il_session *session, const struct il_tensor *inputs,
+                                      struct il_tensor *outputs, struct inlay_error *err);
+
+/* Ends the profile asked for at opening; *path, for free(), is the file that the runtime wrote: JSON events. */
+enum inlay_err il_session_end_profile(struct il_session *session, char **path, struct inlay_error *err);
 
 /* "1.30.0" */
 const char *il_infer_runtime_version(void);
