@@ -6,6 +6,7 @@ usage: make_test_models.py FOLDER
 None is trained. The same script gives the same files. Needs Debian's python3-onnx and python3-numpy.
 
   lipsync_*.onnx        the lip-sync contract in its variants, a few seeded layers each
+  unet_*.onnx           the contract with inverted residuals, an encoder and skip connections, as unet_328 in small
   formula.onnx          the contract with a result that a test can compute: 0.5 roi + 0.25 masked + mean(audio)
   audio_encoder*.onnx   mel windows to feature rows
   matte_*.onnx          segmentation, matting and depth in their variants, with results that a test can compute
@@ -88,6 +89,53 @@ def lipsync(folder, name, size=320, batch="n", audio=(32, 16, 16), seed=1):
     speech = g.input("audio", [batch, *audio])
     g.output(small_network(g, picture, speech, audio[0], seed), "output", [batch, 3, size, size])
     g.save(folder, name)
+
+
+def residual(g, rng, x, channels, mid, out, stride=1, add=False, activation="Relu"):
+    """An inverted residual: 1x1, depthwise 3x3, 1x1."""
+    y = g.op(activation, g.op("Conv", x, weights(rng, mid, channels, 1, 1), weights(rng, mid)))
+    y = g.op(activation, g.op("Conv", y, weights(rng, mid, 1, 3, 3), weights(rng, mid), group=mid,
+                              strides=[stride, stride], pads=[1, 1, 1, 1]))
+    y = g.op("Conv", y, weights(rng, out, mid, 1, 1), weights(rng, out))
+    return g.op("Add", x, y) if add else y
+
+
+def unet(folder, name, size, mode, widths=(12, 20, 7), activation="Relu", batch="n"):
+    """unet_328 in small: an encoder of the picture whose tensors meet what is enlarged of the audio. Odd sizes do not
+    divide by two, so what is enlarged is padded as PyTorch's code does it."""
+    g, rng = Graph(), np.random.default_rng(size)
+    picture = g.input("input", [batch, 6, size, size])
+    audio = g.input("audio", [batch, 8, 8, 8])
+    skips, x, channels = [], picture, 6
+    for i, width in enumerate(widths):
+        x = residual(g, rng, x, channels, 2 * width, width, 2 if i else 1, activation=activation)
+        x = residual(g, rng, x, width, 2 * width, width, add=True, activation=activation)
+        skips.append(x)
+        channels = width
+    a = g.op("Relu", g.op("Conv", audio, weights(rng, 9, 8, 3, 3), weights(rng, 9)))
+    a = residual(g, rng, a, 9, 16, widths[-1], activation=activation)
+    a = g.op("GlobalAveragePool", a)
+    low = g.op("Concat", x, g.op("Expand", a, g.op("Shape", x)), axis=1)
+    x = residual(g, rng, low, 2 * channels, 24, channels, activation=activation)
+    for width, skip in zip(widths[-2::-1], skips[-2::-1]):
+        x = g.op("Resize", x, "", g.const([1, 1, 2, 2]), mode="linear", coordinate_transformation_mode=mode)
+        difference = g.op("Sub", g.op("Shape", skip), g.op("Shape", x))
+        pads = g.op("Concat", g.ints(0, 0, 0, 0, 0, 0),
+                    g.op("Slice", difference, g.ints(2), g.ints(4)), axis=0)
+        x = g.op("Concat", g.op("Pad", x, pads), skip, axis=1)
+        x = residual(g, rng, x, channels + width, 3 * width, width, activation=activation)
+        x = residual(g, rng, x, width, 2 * width, width, add=True, activation=activation)
+        channels = width
+    g.output(g.op("Sigmoid", g.op("Conv", x, weights(rng, 3, channels, 1, 1), weights(rng, 3))), "output",
+             [batch, 3, size, size])
+    g.save(folder, name)
+
+
+def unets(folder):
+    unet(folder, "unet_align", 32, "align_corners")
+    unet(folder, "unet_half", 40, "half_pixel", widths=(8, 16, 24), batch=1)
+    unet(folder, "unet_odd", 35, "pytorch_half_pixel")
+    unet(folder, "unet_leaky", 32, "align_corners", activation="LeakyRelu")
 
 
 def formula(g, picture, audio):
@@ -399,6 +447,7 @@ def main():
     folder = parser.parse_args().folder
     os.makedirs(folder, exist_ok=True)
     lipsync_variants(folder)
+    unets(folder)
     wrong_lipsync(folder)
     mattes(folder)
     types(folder)

@@ -54,7 +54,9 @@ enum inlay_err il_graph_read(struct il_graph **graph, const char *path, struct i
 enum inlay_err il_graph_copy(struct il_graph **copy, struct il_graph *graph, struct inlay_error *err);
 void il_graph_destroy(struct il_graph **graph);
 
-/* The file's bytes, nodes in an order in which they can run, for free(). A cycle is INLAY_ERR_FORMAT. */
+/* Puts the nodes in an order in which they can run. A cycle is INLAY_ERR_FORMAT. */
+enum inlay_err il_graph_sort(struct il_graph *graph, struct inlay_error *err);
+/* The file's bytes, nodes sorted, for free(). */
 enum inlay_err il_graph_pack(struct il_graph *graph, void **data, size_t *size, struct inlay_error *err);
 enum inlay_err il_graph_write(struct il_graph *graph, const char *path, bool overwrite, struct inlay_error *err);
 
@@ -142,6 +144,8 @@ size_t il_graph_drop_constants(struct il_graph *graph);
 
 void il_graph_add_input(struct il_graph *graph, const char *value, const struct il_shape *shape);
 void il_graph_add_output(struct il_graph *graph, const char *value, const struct il_shape *shape);
+/* Changes what is declared of an input or output. */
+void il_graph_redeclare(struct il_graph *graph, const char *value, const struct il_shape *shape);
 void il_graph_remove_input(struct il_graph *graph, const char *value);
 /* Takes every output away; values keep their names. */
 void il_graph_clear_outputs(struct il_graph *graph);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "infer/graph_impl.h"
+#include "infer/session.h"
 
 /* What the messages hold is freed by protobuf-c with free(): all of it comes from malloc. */
 static char *own(struct il_graph *graph, const char *text)
@@ -266,17 +267,6 @@ void il_node_copy_attributes(struct il_graph *graph, il_node *to, const il_node 
 
 /* ---- constants ---- */
 
-static size_t element_bytes(int type)
-{
-	switch (type) {
-	case IL_ONNX_UINT8:
-	case IL_ONNX_BOOL: return 1;
-	case IL_ONNX_FLOAT16: return 2;
-	case IL_ONNX_INT64: return 8;
-	default: return 4;
-	}
-}
-
 const char *il_graph_add_constant(struct il_graph *graph, const char *hint, int type, int rank, const int64_t *dims,
                                   void **data)
 {
@@ -294,11 +284,11 @@ const char *il_graph_add_constant(struct il_graph *graph, const char *hint, int 
 		goto fail;
 	constant->n_dims = (size_t)rank;
 	memcpy(constant->dims, dims, (size_t)rank * sizeof *dims);
-	size_t count = il_constant_count(constant);
-	if (count > SIZE_MAX / 8)
+	size_t count = il_constant_count(constant), bytes = il_tensor_element_bytes(type);
+	if (!bytes || count > SIZE_MAX / 16)
 		goto fail;
-	constant->raw_data.data = calloc(count + 1, element_bytes(type));
-	constant->raw_data.len = count * element_bytes(type);
+	constant->raw_data.data = calloc(count + 1, bytes);
+	constant->raw_data.len = count * bytes;
 	constant->has_raw_data = true;
 	if (!constant->raw_data.data || !append(graph, &g->initializer, &g->n_initializer, constant))
 		goto fail;
@@ -372,7 +362,7 @@ static Onnx__ValueInfoProto *make_info(const char *name, const struct il_shape *
 	if (!info->type->tensor_type)
 		goto fail;
 	onnx__type_proto__tensor__init(info->type->tensor_type);
-	info->type->tensor_type->has_elem_type = true;
+	info->type->tensor_type->has_elem_type = shape->type != IL_ONNX_UNKNOWN;
 	info->type->tensor_type->elem_type = shape->type;
 	if (shape->rank >= 0 && !(info->type->tensor_type->shape = make_dims(shape)))
 		goto fail;
@@ -408,6 +398,35 @@ void il_graph_add_output(struct il_graph *graph, const char *value, const struct
 {
 	Onnx__GraphProto *g = graph->model->graph;
 	add_info(graph, &g->output, &g->n_output, value, shape);
+}
+
+static void redeclare(struct il_graph *graph, Onnx__ValueInfoProto **infos, size_t n, const char *value,
+                      const struct il_shape *shape)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!infos[i]->name || strcmp(infos[i]->name, value) != 0)
+			continue;
+		Onnx__ValueInfoProto *info = make_info(value, shape);
+		if (!info) {
+			graph->no_memory = true;
+			return;
+		}
+		onnx__value_info_proto__free_unpacked(infos[i], NULL);
+		infos[i] = info;
+	}
+}
+
+void il_graph_redeclare(struct il_graph *graph, const char *value, const struct il_shape *shape)
+{
+	Onnx__GraphProto *g = graph->model->graph;
+	value = il_graph_keep(graph, value);
+	if (!value)
+		return;
+	redeclare(graph, g->input, g->n_input, value, shape);
+	redeclare(graph, g->output, g->n_output, value, shape);
+	redeclare(graph, g->value_info, g->n_value_info, value, shape);
+	il_graph_set_shape(graph, value, shape);
+	il_graph_touch(graph);
 }
 
 void il_graph_remove_input(struct il_graph *graph, const char *value)

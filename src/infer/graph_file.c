@@ -341,7 +341,7 @@ static bool put_out(struct order *order, size_t root)
 	return true;
 }
 
-static enum inlay_err sort_nodes(struct il_graph *graph, struct inlay_error *err)
+enum inlay_err il_graph_sort(struct il_graph *graph, struct inlay_error *err)
 {
 	Onnx__GraphProto *g = graph->model->graph;
 	struct order order = { 0 };
@@ -366,7 +366,7 @@ enum inlay_err il_graph_pack(struct il_graph *graph, void **data, size_t *size, 
 {
 	enum inlay_err rc = il_graph_check(graph, err);
 	if (!rc)
-		rc = sort_nodes(graph, err);
+		rc = il_graph_sort(graph, err);
 	if (rc)
 		return rc;
 	*size = onnx__model_proto__get_packed_size(graph->model);

@@ -3,19 +3,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "infer/hoist.h"
+
 #define DEFAULT_SIZE 320
 #define MAX_SIZE 4096
 #define MAX_BATCH 1024
 #define MAX_AUDIO_FLOATS (1 << 24)
+#define MAX_HOISTED 64
 #define ALIGN 64
 
 struct il_lipsync_net {
 	char *path;
 	struct il_session *session;
 	struct il_lipsync_net_info info;
-	int picture_port, audio_port, output_port;
+	int picture_port, audio_port, output_port; /* picture_port -1: none */
+	int hoisted_port[MAX_HOISTED];
+	uint16_t *zeros;
 	unsigned bound; /* items that the session's tensors have now */
-	float *picture, *audio, *output;
+	float *picture, *audio;
+	void *output;
 };
 
 /* One tensor of the contract: how a model's tensor is known to be it, and the words for messages. */
@@ -37,6 +43,11 @@ static int square_size(const struct il_tensor_desc *desc)
 	return (h == w || h < 0 || w < 0) && size > 0 && size <= MAX_SIZE ? (int)size : -1;
 }
 
+static bool is_hoisted(const struct il_tensor_desc *desc)
+{
+	return desc->type == IL_TENSOR_F16 && !strncmp(desc->name, IL_HOISTED, strlen(IL_HOISTED));
+}
+
 static bool is_tensor4(const struct il_tensor_desc *desc)
 {
 	return desc->type == IL_TENSOR_F32 && desc->rank == 4 && desc->dims[0] != 0;
@@ -55,9 +66,18 @@ static bool fits_audio(const struct il_tensor_desc *desc, int size)
 	return is_tensor4(desc);
 }
 
+/* uint8 [1,S,S,3]: drawn by the network itself. */
+static bool is_drawn(const struct il_tensor_desc *desc)
+{
+	return desc->type == IL_TENSOR_U8 && desc->rank == 4 && desc->dims[0] == 1 && desc->dims[3] == 3 &&
+	       desc->dims[1] == desc->dims[2] && desc->dims[1] > 0 && desc->dims[1] <= MAX_SIZE;
+}
+
 /* Exporters often lose the shape of what follows an upsampling; the run checks what is free here. */
 static bool fits_output(const struct il_tensor_desc *desc, int size)
 {
+	if (is_drawn(desc))
+		return !size || desc->dims[1] == size;
 	if (!is_tensor4(desc) || (desc->dims[1] != 3 && desc->dims[1] >= 0))
 		return false;
 	int own = square_size(desc);
@@ -126,10 +146,25 @@ static enum inlay_err choose(const struct il_session *session, const char *path,
 /* S: the picture's, else the output's, else the usual one. */
 static int resolve_size(const struct il_tensor_desc *picture, const struct il_tensor_desc *output)
 {
-	int size = square_size(picture);
+	if (is_drawn(output))
+		return (int)output->dims[1];
+	int size = picture ? square_size(picture) : 0;
 	if (!size)
 		size = square_size(output);
 	return size ? size : DEFAULT_SIZE;
+}
+
+static enum inlay_err find_hoisted(struct il_lipsync_net *net, struct inlay_error *err)
+{
+	for (int i = 0; i < il_session_inputs(net->session); i++) {
+		if (!is_hoisted(il_session_input(net->session, i)))
+			continue;
+		if (net->info.hoisted == MAX_HOISTED)
+			return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: more than %d inputs computed beforehand",
+			               net->path, MAX_HOISTED);
+		net->hoisted_port[net->info.hoisted++] = i;
+	}
+	return INLAY_OK;
 }
 
 static enum inlay_err match(struct il_lipsync_net *net, const struct il_lipsync_net_params *p, struct inlay_error *err)
@@ -139,28 +174,35 @@ static enum inlay_err match(struct il_lipsync_net *net, const struct il_lipsync_
 	if (p->picture_name && p->audio_name && !strcmp(p->picture_name, p->audio_name))
 		return il_fail(err, INLAY_ERR_INVALID, "%s: --input-name and --audio-name are both \"%s\"", p->path,
 		               p->audio_name);
-	if (il_session_inputs(session) != 2) {
+	enum inlay_err rc = find_hoisted(net, err);
+	if (rc)
+		return rc;
+	int others = il_session_inputs(session) - info->hoisted;
+	if (others != 2 && !(others == 1 && info->hoisted)) {
 		char found[INLAY_ERROR_TEXT];
 		return il_fail(err, INLAY_ERR_FORMAT,
 		               "%s: expected two inputs, the picture %s and the audio %s; found %s", p->path,
 		               picture_role.shape, audio_role.shape, il_session_format(session, found, sizeof found));
 	}
 	int reserved = p->audio_name ? il_session_find_input(session, p->audio_name) : -1;
-	enum inlay_err rc =
-		choose(session, p->path, &picture_role, p->picture_name, reserved, 0, &net->picture_port, err);
+	net->picture_port = -1;
+	if (others == 2)
+		rc = choose(session, p->path, &picture_role, p->picture_name, reserved, 0, &net->picture_port, err);
 	if (rc)
 		return rc;
-	info->picture = *il_session_input(session, net->picture_port);
+	if (net->picture_port >= 0)
+		info->picture = *il_session_input(session, net->picture_port);
 	rc = choose(session, p->path, &audio_role, p->audio_name, net->picture_port, 0, &net->audio_port, err);
 	if (rc)
 		return rc;
 	info->audio = *il_session_input(session, net->audio_port);
-	rc = choose(session, p->path, &output_role, p->output_name, -1, square_size(&info->picture), &net->output_port,
-	            err);
+	int size = net->picture_port >= 0 ? square_size(&info->picture) : 0;
+	rc = choose(session, p->path, &output_role, p->output_name, -1, size, &net->output_port, err);
 	if (rc)
 		return rc;
 	info->output = *il_session_output(session, net->output_port);
-	info->size = resolve_size(&info->picture, &info->output);
+	info->bytes = is_drawn(&info->output);
+	info->size = resolve_size(net->picture_port >= 0 ? &info->picture : NULL, &info->output);
 	return INLAY_OK;
 }
 
@@ -168,8 +210,10 @@ static enum inlay_err match(struct il_lipsync_net *net, const struct il_lipsync_
 static enum inlay_err resolve_batch(struct il_lipsync_net_info *info, const struct il_lipsync_net_params *params,
                                     struct inlay_error *err)
 {
-	const int64_t dims[] = { info->picture.dims[0], info->audio.dims[0], info->output.dims[0] };
-	int64_t fixed = 0;
+	/* Of a picture that is not there, any: what is computed beforehand is of one frame. */
+	const int64_t dims[] = { info->picture.rank ? info->picture.dims[0] : -1, info->audio.dims[0],
+		                 info->output.dims[0] };
+	int64_t fixed = info->hoisted ? 1 : 0;
 	for (int i = 0; i < 3; i++) {
 		if (dims[i] < 0)
 			continue;
@@ -209,10 +253,10 @@ static enum inlay_err count_audio(struct il_lipsync_net_info *info, const char *
 }
 
 /* Zeroed, so that a run of what nobody wrote yet is harmless. */
-static float *allocate(size_t floats)
+static void *allocate(size_t bytes)
 {
-	size_t bytes = (floats * sizeof(float) + ALIGN - 1) / ALIGN * ALIGN;
-	float *data = aligned_alloc(ALIGN, bytes);
+	bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+	void *data = aligned_alloc(ALIGN, bytes);
 	if (data)
 		memset(data, 0, bytes);
 	return data;
@@ -226,15 +270,52 @@ static enum inlay_err bind(struct il_lipsync_net *net, unsigned n, struct inlay_
 	int64_t size = net->info.size;
 	const int64_t *audio = net->info.audio.dims;
 	const int64_t picture_dims[] = { n, 6, size, size }, audio_dims[] = { n, audio[1], audio[2], audio[3] };
-	const int64_t output_dims[] = { n, 3, size, size };
+	const int64_t output_dims[] = { n, 3, size, size }, drawn_dims[] = { n, size, size, 3 };
+	enum inlay_err rc = INLAY_OK;
 	net->bound = 0;
-	enum inlay_err rc = il_session_bind_input(net->session, net->picture_port, net->picture, 4, picture_dims, err);
+	if (net->picture_port >= 0)
+		rc = il_session_bind_input(net->session, net->picture_port, net->picture, 4, picture_dims, err);
 	if (!rc)
 		rc = il_session_bind_input(net->session, net->audio_port, net->audio, 4, audio_dims, err);
-	if (!rc)
+	if (!rc && net->info.bytes)
+		rc = il_session_bind_output_bytes(net->session, net->output_port, net->output, 4, drawn_dims, err);
+	else if (!rc)
 		rc = il_session_bind_output(net->session, net->output_port, net->output, 4, output_dims, err);
 	if (!rc)
 		net->bound = n;
+	return rc;
+}
+
+const char *il_lipsync_net_hoisted(const struct il_lipsync_net *net, int i, size_t *bytes)
+{
+	const struct il_tensor_desc *desc = il_session_input(net->session, net->hoisted_port[i]);
+	*bytes = sizeof(uint16_t);
+	for (int k = 0; k < desc->rank; k++)
+		*bytes *= desc->dims[k] > 0 ? (size_t)desc->dims[k] : 0;
+	return desc->name;
+}
+
+enum inlay_err il_lipsync_net_set_hoisted(struct il_lipsync_net *net, int i, const uint16_t *halves,
+                                          struct inlay_error *err)
+{
+	int port = net->hoisted_port[i];
+	const struct il_tensor_desc *desc = il_session_input(net->session, port);
+	return il_session_bind_input_halves(net->session, port, halves, desc->rank, desc->dims, err);
+}
+
+static enum inlay_err clear_hoisted(struct il_lipsync_net *net, struct inlay_error *err)
+{
+	enum inlay_err rc = INLAY_OK;
+	size_t most = 0, bytes;
+	for (int i = 0; i < net->info.hoisted; i++) {
+		il_lipsync_net_hoisted(net, i, &bytes);
+		most = bytes > most ? bytes : most;
+	}
+	net->zeros = most ? allocate(most) : NULL;
+	if (most && !net->zeros)
+		return il_fail_memory(err);
+	for (int i = 0; i < net->info.hoisted && !rc; i++)
+		rc = il_lipsync_net_set_hoisted(net, i, net->zeros, err);
 	return rc;
 }
 
@@ -242,11 +323,15 @@ static enum inlay_err prepare(struct il_lipsync_net *net, const struct il_lipsyn
                               struct inlay_error *err)
 {
 	struct il_lipsync_net_info *info = &net->info;
-	struct il_session_params session_params = { .threads = params->threads };
+	struct il_session_params session_params = { .threads = params->threads,
+		                                    .weights = params->weights,
+		                                    .weight_count = params->weight_count };
 	net->path = strdup(params->path);
 	if (!net->path)
 		return il_fail_memory(err);
-	enum inlay_err rc = il_session_open(&net->session, params->path, &session_params, err);
+	enum inlay_err rc = params->data ? il_session_open_memory(&net->session, params->data, params->bytes,
+	                                                          params->path, &session_params, err)
+	                                 : il_session_open(&net->session, params->path, &session_params, err);
 	if (!rc)
 		rc = match(net, params, err);
 	if (!rc)
@@ -256,14 +341,15 @@ static enum inlay_err prepare(struct il_lipsync_net *net, const struct il_lipsyn
 	if (rc)
 		return rc;
 	size_t square = (size_t)info->size * (size_t)info->size;
-	info->picture_floats = 6 * square;
+	info->picture_floats = net->picture_port >= 0 ? 6 * square : 0;
 	info->output_floats = 3 * square;
-	net->picture = allocate(info->batch * info->picture_floats);
-	net->audio = allocate(info->batch * info->audio_floats);
-	net->output = allocate(info->batch * info->output_floats);
+	net->picture = allocate((info->batch * info->picture_floats + 1) * sizeof(float));
+	net->audio = allocate(info->batch * info->audio_floats * sizeof(float));
+	net->output = allocate(info->batch * info->output_floats * (info->bytes ? 1 : sizeof(float)));
 	if (!net->picture || !net->audio || !net->output)
 		return il_fail_memory(err);
-	return bind(net, info->batch, err);
+	rc = clear_hoisted(net, err);
+	return rc ? rc : bind(net, info->batch, err);
 }
 
 enum inlay_err il_lipsync_net_open(struct il_lipsync_net **out, const struct il_lipsync_net_params *params,
@@ -291,6 +377,7 @@ void il_lipsync_net_destroy(struct il_lipsync_net **slot)
 	free(net->picture);
 	free(net->audio);
 	free(net->output);
+	free(net->zeros);
 	free(net);
 }
 
@@ -329,7 +416,12 @@ float *il_lipsync_net_audio(struct il_lipsync_net *net, unsigned i)
 
 const float *il_lipsync_net_output(const struct il_lipsync_net *net, unsigned i)
 {
-	return net->output + i * net->info.output_floats;
+	return (const float *)net->output + i * net->info.output_floats;
+}
+
+const uint8_t *il_lipsync_net_bytes(const struct il_lipsync_net *net, unsigned i)
+{
+	return (const uint8_t *)net->output + i * net->info.output_floats;
 }
 
 enum inlay_err il_lipsync_net_run(struct il_lipsync_net *net, unsigned n, struct inlay_error *err)

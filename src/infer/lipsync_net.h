@@ -3,6 +3,9 @@
  *   picture [n, 6, S, S] float32: BGR roi in channels 0-2, the same with the mouth blacked in 3-5, 0..1
  *   audio   [n, A, H, W] float32: a window of feature rows, flattened
  *   output  [n, 3, S, S] float32: BGR, 0..1
+ * A compiled network (lipsync_compile.h) takes further inputs of float16, named hoisted_0 and so on, which were
+ * computed from the picture beforehand; it may have no picture then. Its output may be uint8 [1, S, S, 3].
+ *
  * S comes from the model (320 for unet_328, 160 for Ultralight-Digital-Human), n may be fixed or free. Where the
  * picture's height and width are free, S is the output's, and where that is free too, 320. Further inputs are refused.
  */
@@ -13,6 +16,10 @@
 
 struct il_lipsync_net_params {
 	const char *path;
+	const void *data; /* NULL, or the model in memory, which may go after opening; `path` is for messages then */
+	size_t bytes;
+	const float *weights; /* of a compiled network, while it is opened */
+	size_t weight_count;
 	const char *picture_name, *audio_name, *output_name; /* NULL: found by shape */
 	unsigned threads;
 	unsigned batch; /* frames a run; 0 is 1. A model of fixed n > 1 runs n whatever is asked */
@@ -22,7 +29,9 @@ struct il_lipsync_net_info {
 	int size;                                           /* S */
 	unsigned batch;                                     /* frames that fit in the buffers */
 	unsigned fixed_batch;                               /* the model's own n, 0 when free */
-	size_t picture_floats, audio_floats, output_floats; /* of one frame: 6SS, AHW, 3SS */
+	size_t picture_floats, audio_floats, output_floats; /* of one frame: 6SS, AHW, 3SS; no picture: 0 */
+	bool bytes;                                         /* the output is uint8 [S, S, 3] */
+	int hoisted;                                        /* inputs computed beforehand */
 	struct il_tensor_desc picture, audio, output;
 };
 
@@ -46,6 +55,15 @@ enum inlay_err il_lipsync_net_rows(const struct il_lipsync_net *net, size_t row_
 float *il_lipsync_net_picture(struct il_lipsync_net *net, unsigned i);
 float *il_lipsync_net_audio(struct il_lipsync_net *net, unsigned i);
 const float *il_lipsync_net_output(const struct il_lipsync_net *net, unsigned i);
+
+/* The same where info->bytes. */
+const uint8_t *il_lipsync_net_bytes(const struct il_lipsync_net *net, unsigned i);
+
+/* Input i < info->hoisted: its name, and its size in bytes. */
+const char *il_lipsync_net_hoisted(const struct il_lipsync_net *net, int i, size_t *bytes);
+/* Memory of such an input for the runs to come, read in place; until the first call it is zeros. */
+enum inlay_err il_lipsync_net_set_hoisted(struct il_lipsync_net *net, int i, const uint16_t *halves,
+                                          struct inlay_error *err);
 
 /* Runs items 0..n-1. A model of fixed batch is run whole; what lies past n is zeroed and its result ignored. */
 enum inlay_err il_lipsync_net_run(struct il_lipsync_net *net, unsigned n, struct inlay_error *err);

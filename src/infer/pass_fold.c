@@ -63,26 +63,13 @@ static bool is_random(const il_node *node)
 	return false;
 }
 
-static size_t type_bytes(int type)
-{
-	switch (type) {
-	case IL_ONNX_FLOAT:
-	case IL_ONNX_INT32: return 4;
-	case IL_ONNX_INT64: return 8;
-	case IL_ONNX_UINT8:
-	case IL_ONNX_BOOL: return 1;
-	case IL_ONNX_FLOAT16: return 2;
-	default: return 0;
-	}
-}
-
 static bool size_fits(const struct il_shape *shape)
 {
-	size_t bytes = type_bytes(shape->type);
+	size_t bytes = il_tensor_element_bytes(shape->type);
 	for (int i = 0; i < shape->rank; i++)
 		if (shape->dims[i] < 0 || __builtin_mul_overflow(bytes, (size_t)shape->dims[i], &bytes))
 			return false;
-	return shape->rank >= 0 && type_bytes(shape->type) && bytes <= MAX_BYTES;
+	return shape->rank >= 0 && il_tensor_element_bytes(shape->type) && bytes <= MAX_BYTES;
 }
 
 /* Every output has a type and a size that are known, and is nobody's but the graph's; one of them is read. */
@@ -371,7 +358,7 @@ static enum inlay_err compute(const struct choice *c, size_t n_nodes, struct il_
 static bool store(struct il_graph *graph, const char *value, const struct il_tensor *tensor, struct il_renames *renames)
 {
 	void *data;
-	if (!type_bytes(tensor->element) || tensor->bytes > MAX_BYTES)
+	if (!il_tensor_element_bytes(tensor->element) || tensor->bytes > MAX_BYTES)
 		return false;
 	const char *constant = il_graph_add_constant(graph, value, tensor->element, tensor->rank, tensor->dims, &data);
 	if (!constant)

@@ -203,7 +203,14 @@ static enum inlay_err load(struct il_session *s, const void *data, size_t size, 
 {
 	const OrtApi *api = s->rt->api;
 	OrtSessionOptions *options = NULL;
+	unsigned threads = params && params->threads > 1 ? params->threads : 1;
+	enum inlay_err rc = il_fused_ops_create(&s->fused, s->rt, threads, params ? params->weights : NULL,
+	                                        params ? params->weight_count : 0, err);
+	if (rc)
+		return rc;
 	OrtStatus *status = make_options(api, params, &options);
+	if (!status)
+		status = il_fused_ops_register(s->fused, options);
 	if (!status)
 		status = data ? api->CreateSessionFromArray(s->rt->env, data, size, options, &s->session)
 		              : api->CreateSession(s->rt->env, s->path, options, &s->session);
@@ -265,6 +272,7 @@ void il_session_destroy(struct il_session **session)
 	clear_side(s, &s->inputs);
 	clear_side(s, &s->outputs);
 	s->rt->api->ReleaseSession(s->session);
+	il_fused_ops_destroy(&s->fused);
 	free(s->path);
 	free(s);
 }
@@ -336,6 +344,15 @@ static void gather(struct il_side *side)
 	}
 }
 
+static ONNXTensorElementDataType element_type(enum il_tensor_type type)
+{
+	switch (type) {
+	case IL_TENSOR_U8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+	case IL_TENSOR_F16: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+	default: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+	}
+}
+
 static struct il_binding *find_binding(struct il_port *port, const void *data, const int64_t shape[IL_TENSOR_MAX_RANK])
 {
 	for (int k = 0; k < IL_SESSION_BINDINGS; k++) {
@@ -366,10 +383,7 @@ static enum inlay_err bind_port(const struct il_session *s, struct il_side *side
 	if (!binding) {
 		OrtValue *value = NULL;
 		OrtStatus *status = s->rt->api->CreateTensorWithDataAsOrtValue(
-			s->rt->cpu, data, bytes, shape, (size_t)rank,
-			type == IL_TENSOR_U8 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
-					     : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
-			&value);
+			s->rt->cpu, data, bytes, shape, (size_t)rank, element_type(type), &value);
 		if (status)
 			return il_runtime_fail(s->rt, status, err, INLAY_ERR_INVALID, "%s: %s %s", s->path, side->word,
 			                       port->desc.name);
@@ -395,6 +409,18 @@ enum inlay_err il_session_bind_input_bytes(struct il_session *session, int i, ui
                                            const int64_t *dims, struct inlay_error *err)
 {
 	return bind_port(session, &session->inputs, i, IL_TENSOR_U8, data, rank, dims, err);
+}
+
+enum inlay_err il_session_bind_input_halves(struct il_session *session, int i, const uint16_t *data, int rank,
+                                            const int64_t *dims, struct inlay_error *err)
+{
+	return bind_port(session, &session->inputs, i, IL_TENSOR_F16, (void *)data, rank, dims, err);
+}
+
+enum inlay_err il_session_bind_output_bytes(struct il_session *session, int i, uint8_t *data, int rank,
+                                            const int64_t *dims, struct inlay_error *err)
+{
+	return bind_port(session, &session->outputs, i, IL_TENSOR_U8, data, rank, dims, err);
 }
 
 enum inlay_err il_session_bind_output(struct il_session *session, int i, float *data, int rank, const int64_t *dims,

@@ -26,7 +26,9 @@ struct il_tensor_desc {
 const char *il_tensor_format(const struct il_tensor_desc *desc, char *text, size_t size);
 
 struct il_session_params {
-	unsigned threads;    /* of one run; 0 or 1: the caller's thread alone, which spins on nothing */
+	unsigned threads;     /* of one run; 0 or 1: the caller's thread alone, which spins on nothing */
+	const float *weights; /* of fused operators (fused_ops.h), while the session is opened */
+	size_t weight_count;
 	bool as_it_is;       /* node by node as the model says: nothing folded, fused or laid out anew */
 	const char *profile; /* begins the name of a file in which the runtime notes times; NULL: none */
 };
@@ -63,9 +65,13 @@ enum inlay_err il_session_bind_input(struct il_session *session, int i, float *d
                                      struct inlay_error *err);
 enum inlay_err il_session_bind_output(struct il_session *session, int i, float *data, int rank, const int64_t *dims,
                                       struct inlay_error *err);
-/* The same for an input of uint8. */
+/* The same for inputs of uint8 and float16 (which is only read), and for an output of uint8. */
 enum inlay_err il_session_bind_input_bytes(struct il_session *session, int i, uint8_t *data, int rank,
                                            const int64_t *dims, struct inlay_error *err);
+enum inlay_err il_session_bind_input_halves(struct il_session *session, int i, const uint16_t *data, int rank,
+                                            const int64_t *dims, struct inlay_error *err);
+enum inlay_err il_session_bind_output_bytes(struct il_session *session, int i, uint8_t *data, int rank,
+                                            const int64_t *dims, struct inlay_error *err);
 /* Blocks until the outputs are written. Every input and at least one output is bound. */
 enum inlay_err il_session_run(struct il_session *session, struct inlay_error *err);
 

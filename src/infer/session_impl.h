@@ -2,6 +2,7 @@
 #ifndef IL_INFER_SESSION_IMPL_H
 #define IL_INFER_SESSION_IMPL_H
 
+#include "infer/fused_ops.h"
 #include "infer/runtime.h"
 #include "infer/session.h"
 
@@ -36,6 +37,7 @@ struct il_session {
 	const struct il_runtime *rt;
 	char *path;
 	OrtSession *session;
+	struct il_fused_ops *fused;
 	struct il_side inputs, outputs;
 };
 

@@ -293,6 +293,7 @@ static uint8_t *run_block(const struct problem *q, const struct il_block *block,
 	const size_t scratch_size = il_block_scratch(block, q->io.in_h, q->io.in_w, q->io.mid_h, q->io.mid_w, threads);
 	const size_t size = (size_t)q->out_h * (size_t)q->out_w * (size_t)il_block_stride(q->params.out) * 4;
 	uint8_t *scratch = guarded(scratch_size), *y = guarded(size);
+	memset(scratch + GUARD, 0xff, scratch_size); /* NaN: nothing is read before it is written */
 	struct il_block_io io = q->io;
 	io.y = (float *)(void *)(y + GUARD);
 	struct copy copy = { q, io.y, calloc(1, size) };
