@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "avatar/compiled.h"
 #include "avatar/pack_impl.h"
+#include "avatar/prepared.h"
 #include "base/pattern.h"
 #include "base/file.h"
 #include "base/log.h"
 
 /* In order of preference: a folder may hold the files of more than one. */
-static const struct il_pack_layout *const layouts[] = { &il_pack_manifest, &il_pack_video, &il_pack_dataset };
+static const struct il_pack_layout *const layouts[] = { &il_pack_compiled, &il_pack_manifest, &il_pack_video,
+	                                                &il_pack_dataset };
 
 static enum inlay_err find_layout(const char *path, const struct il_pack_layout **layout, struct inlay_error *err)
 {
@@ -22,7 +25,8 @@ static enum inlay_err find_layout(const char *path, const struct il_pack_layout 
 			return INLAY_OK;
 	}
 	return il_fail(err, INLAY_ERR_FORMAT,
-	               "%s: not an avatar pack; expected an avatar.json, or a folder with full_body_video.mp4 and "
+	               "%s: not an avatar pack; expected a compiled avatar, an avatar.json, or a folder with "
+	               "full_body_video.mp4 and "
 	               "crop_rectangles.json, or one with full_body_img/ and landmarks/%s",
 	               path,
 	               il_pack_has(path, "crops_328_video.mp4") ? " (crops_328_video.mp4 alone does not do)" : "");
@@ -93,6 +97,23 @@ enum inlay_err il_avatar_set_parsing(struct il_avatar *avatar, const char *where
 	return il_pack_check_files(pattern, avatar->first, avatar->frames, "parsing masks", &faults);
 }
 
+void il_avatar_network(const struct il_avatar *avatar, struct il_lipsync_net_params *params)
+{
+	const struct il_safetensor *weights =
+		avatar->compiled ? il_compiled_constant(avatar->compiled, IL_STORE_FRAMES, IL_CONSTANT_WEIGHTS) : NULL;
+	params->path = avatar->model;
+	if (weights && weights->type == IL_ST_F32) {
+		params->weights = (const float *)(const void *)weights->data;
+		params->weight_count = weights->size / sizeof(float);
+	}
+}
+
+void il_avatar_network_opened(const struct il_avatar *avatar)
+{
+	if (avatar->compiled)
+		il_compiled_release_constant(avatar->compiled, IL_STORE_FRAMES, IL_CONSTANT_WEIGHTS);
+}
+
 void il_avatar_destroy(struct il_avatar **slot)
 {
 	struct il_avatar *avatar = *slot;
@@ -100,10 +121,13 @@ void il_avatar_destroy(struct il_avatar **slot)
 	if (!avatar)
 		return;
 	il_video_destroy(&avatar->reader);
+	il_compiled_destroy(&avatar->compiled);
 	free(avatar->path);
 	free(avatar->video);
 	free(avatar->pattern);
 	free(avatar->rects);
+	free(avatar->manifest);
+	free(avatar->rect_source);
 	free(avatar->parsing);
 	free(avatar->model);
 	free(avatar->audio_encoder);

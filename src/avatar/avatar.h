@@ -12,8 +12,11 @@
 
 #include "base/error.h"
 #include "frame/frame.h"
+#include "infer/lipsync_net.h"
 #include "kernel/resize.h"
 #include "media/video.h"
+
+struct il_compiled;
 
 enum il_order { IL_ORDER_BOUNCE, IL_ORDER_LOOP, IL_ORDER_HOLD, IL_ORDER_CUT };
 
@@ -37,12 +40,15 @@ struct il_avatar {
 	int width, height;
 	struct inlay_rational fps; /* in lowest terms up to 1000000; 25 where a folder of pictures says nothing */
 	struct inlay_rect *rects;  /* [frames], inside the frame each */
-	char *parsing;             /* printf pattern of parsing masks, numbered as the pictures (from 0 for a video) */
+	char *manifest;            /* the avatar.json it comes from, or NULL */
+	char *rect_source; /* file of the rectangles, or pattern of landmark files numbered as frames; or NULL */
+	char *parsing;     /* printf pattern of parsing masks, numbered as the pictures (from 0 for a video) */
 	char *model, *audio_encoder;
 	int order; /* enum il_order, or -1 where the pack has no opinion */
 	int64_t start_frame;
-	int interp;              /* enum il_interp, or -1 */
-	struct il_video *reader; /* of `video`, at frame 0; who takes it leaves NULL and destroys it. Or NULL */
+	int interp;                   /* enum il_interp, or -1 */
+	struct il_compiled *compiled; /* of a compiled avatar, or NULL; video and pattern are NULL then */
+	struct il_video *reader;      /* of `video`, at frame 0; who takes it leaves NULL and destroys it. Or NULL */
 };
 
 /* path: the pack's folder, or an avatar.json. The first thing wrong is the error, naming file and field. */
@@ -52,6 +58,15 @@ void il_avatar_destroy(struct il_avatar **avatar);
 /* Replaces the avatar's parsing masks: a folder of N.png numbered as its frames, or a pattern with one %d. They must
  * all be there. */
 enum inlay_err il_avatar_set_parsing(struct il_avatar *avatar, const char *where, struct inlay_error *err);
+
+/* The avatar's own network, for opening: its path and, of a compiled avatar, its weights, which can be given back to
+ * the system when it is open. Nothing where it has none. */
+void il_avatar_network(const struct il_avatar *avatar, struct il_lipsync_net_params *params);
+void il_avatar_network_opened(const struct il_avatar *avatar);
+
+/* Every file that the avatar is made from, networks included: paths in fresh memory, freed with the list. */
+enum inlay_err il_avatar_sources(const struct il_avatar *avatar, char ***paths, size_t *count, struct inlay_error *err);
+void il_avatar_sources_destroy(char ***paths, size_t count);
 
 /* Every fault of a pack, one call a fault; ctx is the caller's. */
 typedef void il_avatar_fault_fn(void *ctx, const char *text);

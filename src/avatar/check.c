@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "avatar/clip.h"
 #include "avatar/pack_impl.h"
 #include "base/pattern.h"
 #include "base/file.h"
@@ -53,12 +54,37 @@ static enum inlay_err check_pictures(const struct checking *c, const char *patte
 	return rc;
 }
 
+static bool asked_to_stop(void *ctx)
+{
+	return check_cancel(ctx) != INLAY_OK;
+}
+
+/* Every checksum, and every frame unpacked. */
+static enum inlay_err check_compiled(const struct checking *c)
+{
+	struct il_clip *clip = NULL;
+	enum inlay_err rc = il_compiled_verify(c->avatar->compiled, asked_to_stop, (void *)c, c->faults->err);
+	rc = il_fault_pass(c->faults, rc);
+	if (!rc && il_compiled_find_kind(c->avatar->compiled, IL_KIND_PLANES) < 0)
+		return INLAY_OK;
+	if (!rc)
+		rc = il_fault_pass(c->faults, il_clip_open(&clip, c->avatar, 0, 1, c->faults->err));
+	for (int64_t i = 0; clip && !rc && i < c->avatar->frames && !(rc = check_cancel(c)); i++) {
+		struct inlay_frame *frame = NULL;
+		rc = il_fault_pass(c->faults, il_clip_frame(clip, i, &frame, c->faults->err));
+		inlay_frame_destroy(&frame);
+	}
+	il_clip_destroy(&clip);
+	return rc;
+}
+
 static enum inlay_err check_models(const struct checking *c)
 {
-	const struct il_lipsync_net_params params = { .path = c->avatar->model };
+	struct il_lipsync_net_params params = { 0 };
 	struct il_lipsync_net *net = NULL;
 	struct il_audio_encoder *encoder = NULL;
 	enum inlay_err rc = INLAY_OK;
+	il_avatar_network(c->avatar, &params);
 	if (c->avatar->model)
 		rc = il_fault_pass(c->faults, il_lipsync_net_open(&net, &params, c->faults->err));
 	if (!rc && c->avatar->audio_encoder)
@@ -77,7 +103,9 @@ static enum inlay_err check_models(const struct checking *c)
 static enum inlay_err check_all(const struct checking *c)
 {
 	const struct il_avatar *avatar = c->avatar;
-	enum inlay_err rc = avatar->video ? check_video(c) : check_pictures(c, avatar->pattern, INLAY_PIX_I420);
+	enum inlay_err rc = avatar->compiled ? check_compiled(c)
+	                    : avatar->video  ? check_video(c)
+	                                     : check_pictures(c, avatar->pattern, INLAY_PIX_I420);
 	if (!rc && avatar->parsing)
 		rc = check_pictures(c, avatar->parsing, INLAY_PIX_BGR24);
 	return rc ? rc : check_models(c);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "avatar/pack_impl.h"
+#include "avatar/prepared.h"
 #include "base/pattern.h"
 #include "media/image.h"
 #include "media/video.h"
@@ -32,6 +33,13 @@ struct il_clip {
 	int64_t budget_bytes;
 	size_t smallest; /* frame stored so far, 0 before the first */
 	struct il_clip_stats stats;
+
+	/* Of a compiled avatar, which has everything ready; numbers of kinds, -1: it lacks them. */
+	const struct il_compiled *compiled;
+	int planes, patch, jpeg, index, keep;
+	struct il_patches patches;
+	struct inlay_frame_info patch_info;
+	struct il_frame_pool *patch_pool;
 };
 
 /* The list. */
@@ -88,23 +96,6 @@ static enum inlay_err insert(struct il_clip *clip, int64_t at, const void *data,
 
 /* Frames in and out of blocks. */
 
-/* Between a frame and its planes without padding, in the direction asked for. */
-static void copy_planes(const struct il_clip *clip, const struct inlay_frame *frame, uint8_t *raw, bool to_frame)
-{
-	struct inlay_planes planes;
-	inlay_frame_map(frame, &planes);
-	for (int i = 0; i < il_plane_count(clip->info.format); i++) {
-		size_t row_bytes;
-		int rows;
-		il_plane_size(&clip->info, i, &row_bytes, &rows);
-		for (int y = 0; y < rows; y++, raw += row_bytes) {
-			uint8_t *row = planes.data[i] + y * planes.stride[i];
-			memcpy(to_frame ? row : raw, to_frame ? raw : row, row_bytes);
-		}
-	}
-	inlay_frame_unmap(frame);
-}
-
 static enum inlay_err store(struct il_clip *clip, int64_t index, const struct inlay_frame *frame,
                             struct inlay_error *err)
 {
@@ -113,7 +104,7 @@ static enum inlay_err store(struct il_clip *clip, int64_t index, const struct in
 		return INLAY_OK;
 	}
 	int size = (int)clip->raw_bytes;
-	copy_planes(clip, frame, clip->raw, false);
+	il_raw_copy(frame, clip->raw, false);
 	int packed =
 		LZ4_compress_default((const char *)clip->raw, (char *)clip->scratch, size, LZ4_compressBound(size));
 	bool smaller = packed > 0 && packed < size;
@@ -134,7 +125,7 @@ static enum inlay_err restore(struct il_clip *clip, int64_t index, struct inlay_
 		LZ4_decompress_safe((const char *)b->data, (char *)clip->raw, (int)b->size, (int)clip->raw_bytes);
 		raw = clip->raw;
 	}
-	copy_planes(clip, *frame, (uint8_t *)raw, true);
+	il_raw_copy(*frame, (uint8_t *)raw, true);
 	touch(clip, index);
 	return INLAY_OK;
 }
@@ -213,6 +204,70 @@ static enum inlay_err decode(struct il_clip *clip, int64_t index, struct inlay_f
 	return rc;
 }
 
+static enum inlay_err fetch(struct il_clip *clip, int64_t index, struct inlay_frame **frame, struct inlay_error *err)
+{
+	bool hit = clip->blocks[index].data;
+	*(hit ? &clip->stats.hits : &clip->stats.misses) += 1;
+	return hit ? restore(clip, index, frame, err) : decode(clip, index, frame, err);
+}
+
+/* Compiled avatars. */
+
+static enum inlay_err unpack(struct il_clip *clip, int64_t index, struct inlay_frame **frame, struct inlay_error *err)
+{
+	if (clip->planes < 0)
+		return il_fail(
+			err, INLAY_ERR_INVALID,
+			"%s: was compiled without whole frames, and gives JPEG pictures alone (jpg, mjpeg); compile "
+			"it without --no-planes for other outputs",
+			clip->avatar->path);
+	const struct il_safetensor *block = il_compiled_tensor(clip->compiled, clip->planes, index);
+	enum inlay_err rc = il_frame_pool_take(clip->pool, frame, err);
+	if (rc)
+		return rc;
+	int bytes = LZ4_decompress_safe((const char *)block->data, (char *)clip->raw, (int)block->size,
+	                                (int)clip->raw_bytes);
+	if (bytes != (int)clip->raw_bytes) {
+		inlay_frame_destroy(frame);
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: %s is damaged; compile the avatar again", clip->avatar->path,
+		               block->name);
+	}
+	il_raw_copy(*frame, clip->raw, true);
+	return INLAY_OK;
+}
+
+bool il_clip_has_patches(const struct il_clip *clip)
+{
+	return clip->compiled && clip->patch >= 0 && clip->jpeg >= 0 && clip->index >= 0;
+}
+
+const struct inlay_frame_info *il_clip_patch_info(const struct il_clip *clip)
+{
+	return &clip->patch_info;
+}
+
+enum inlay_err il_clip_patch(struct il_clip *clip, int64_t index, struct il_clip_patch *patch, struct inlay_error *err)
+{
+	const struct il_safetensor *raw = il_compiled_tensor(clip->compiled, clip->patch, index);
+	const struct il_safetensor *jpeg = il_compiled_tensor(clip->compiled, clip->jpeg, index);
+	const struct il_safetensor *offsets = il_compiled_tensor(clip->compiled, clip->index, index);
+	const struct il_jpeg_form form = il_prepared_form(clip->info.width, clip->info.height);
+	if (raw->size != il_raw_bytes(&clip->patch_info) ||
+	    offsets->size != il_jpeg_intervals(&form) * sizeof(uint32_t))
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: %s does not fit the avatar; compile it again",
+		               clip->avatar->path, raw->name);
+	enum inlay_err rc = il_frame_pool_take(clip->patch_pool, &patch->frame, err);
+	if (rc)
+		return rc;
+	il_raw_copy(patch->frame, (uint8_t *)raw->data, true);
+	il_frame_set_pts(patch->frame, index);
+	il_frame_set_colour(patch->frame, clip->info.colour);
+	patch->place = il_patches_place(&clip->patches, clip->avatar->rects[index]);
+	patch->base =
+		(struct il_jpeg_base){ form, jpeg->data, jpeg->size, (const uint32_t *)(const void *)offsets->data };
+	return INLAY_OK;
+}
+
 static enum inlay_err check_index(const struct il_clip *clip, int64_t index, struct inlay_error *err)
 {
 	if (index >= 0 && index < clip->avatar->frames)
@@ -227,9 +282,7 @@ enum inlay_err il_clip_frame(struct il_clip *clip, int64_t index, struct inlay_f
 	enum inlay_err rc = check_index(clip, index, err);
 	if (rc)
 		return rc;
-	bool hit = clip->blocks[index].data;
-	*(hit ? &clip->stats.hits : &clip->stats.misses) += 1;
-	rc = hit ? restore(clip, index, frame, err) : decode(clip, index, frame, err);
+	rc = clip->compiled ? unpack(clip, index, frame, err) : fetch(clip, index, frame, err);
 	if (rc)
 		return rc;
 	il_frame_set_pts(*frame, index);
@@ -266,13 +319,31 @@ static enum inlay_err load_keep(struct il_clip *clip, int64_t index, int64_t at,
 	return insert(clip, at, clip->raw, (size_t)(rect.x1 - rect.x0) * (size_t)(rect.y1 - rect.y0), err);
 }
 
+static enum inlay_err kept(const struct il_clip *clip, int64_t index, const uint8_t **keep, struct inlay_error *err)
+{
+	const struct il_safetensor *tensor = il_compiled_tensor(clip->compiled, clip->keep, index);
+	const struct inlay_rect rect = clip->avatar->rects[index];
+	if (tensor->size != (size_t)(rect.x1 - rect.x0) * (size_t)(rect.y1 - rect.y0))
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: %s does not fit its rectangle; compile the avatar again",
+		               clip->avatar->path, tensor->name);
+	*keep = tensor->data;
+	return INLAY_OK;
+}
+
+bool il_clip_keeps(const struct il_clip *clip)
+{
+	return clip->avatar->parsing || clip->keep >= 0;
+}
+
 enum inlay_err il_clip_keep(struct il_clip *clip, int64_t index, const uint8_t **keep, struct inlay_error *err)
 {
 	int64_t at = clip->avatar->frames + index;
 	*keep = NULL;
 	enum inlay_err rc = check_index(clip, index, err);
-	if (rc || !clip->avatar->parsing)
+	if (rc)
 		return rc;
+	if (!clip->avatar->parsing)
+		return clip->keep >= 0 ? kept(clip, index, keep, err) : INLAY_OK;
 	if (clip->blocks[at].data)
 		touch(clip, at);
 	else
@@ -308,15 +379,36 @@ static enum inlay_err open_pictures(struct il_clip *clip, struct inlay_frame **f
 	return rc;
 }
 
+static void open_compiled(struct il_clip *clip, const struct il_compiled *compiled)
+{
+	const struct il_compiled_info *info = il_compiled_info(compiled);
+	clip->compiled = compiled;
+	clip->planes = il_compiled_find_kind(compiled, IL_KIND_PLANES);
+	clip->patch = il_compiled_find_kind(compiled, IL_KIND_PATCH);
+	clip->jpeg = il_compiled_find_kind(compiled, IL_KIND_JPEG);
+	clip->index = il_compiled_find_kind(compiled, IL_KIND_INDEX);
+	clip->keep = il_compiled_find_kind(compiled, IL_KIND_KEEP);
+	clip->info = (struct inlay_frame_info){ INLAY_PIX_I420, info->width, info->height, info->colour };
+	il_patches_init(&clip->patches, info->width, info->height, info->rects, info->frames);
+	clip->patch_info = clip->info;
+	clip->patch_info.width = clip->patches.width;
+	clip->patch_info.height = clip->patches.height;
+}
+
+static enum inlay_err open_source(struct il_clip *clip, struct il_avatar *avatar, unsigned threads,
+                                  struct inlay_frame **first, struct inlay_error *err)
+{
+	if (avatar->compiled) {
+		open_compiled(clip, avatar->compiled);
+		return INLAY_OK;
+	}
+	return avatar->video ? open_video(clip, avatar, threads, err) : open_pictures(clip, first, err);
+}
+
 static enum inlay_err allocate(struct il_clip *clip, int64_t budget_bytes, struct inlay_error *err)
 {
 	size_t frames = (size_t)clip->avatar->frames;
-	for (int i = 0; i < il_plane_count(clip->info.format); i++) {
-		size_t row_bytes;
-		int rows;
-		il_plane_size(&clip->info, i, &row_bytes, &rows);
-		clip->raw_bytes += row_bytes * (size_t)rows;
-	}
+	clip->raw_bytes = il_raw_bytes(&clip->info);
 	if (clip->raw_bytes > LZ4_MAX_INPUT_SIZE)
 		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: frames of %dx%d are too large to keep",
 		               clip->avatar->path, clip->info.width, clip->info.height);
@@ -328,7 +420,8 @@ static enum inlay_err allocate(struct il_clip *clip, int64_t budget_bytes, struc
 	clip->budget_bytes = 2 * (int64_t)clip->raw_bytes;
 	if (clip->budget_bytes < budget_bytes)
 		clip->budget_bytes = budget_bytes;
-	return il_frame_pool_create(&clip->pool, &clip->info, err);
+	enum inlay_err rc = il_frame_pool_create(&clip->pool, &clip->info, err);
+	return rc || !clip->compiled ? rc : il_frame_pool_create(&clip->patch_pool, &clip->patch_info, err);
 }
 
 enum inlay_err il_clip_open(struct il_clip **out, struct il_avatar *avatar, int64_t budget_bytes, unsigned threads,
@@ -341,7 +434,8 @@ enum inlay_err il_clip_open(struct il_clip **out, struct il_avatar *avatar, int6
 		return il_fail_memory(err);
 	clip->avatar = avatar;
 	clip->newest = clip->oldest = NONE;
-	enum inlay_err rc = avatar->video ? open_video(clip, avatar, threads, err) : open_pictures(clip, &first, err);
+	clip->keep = -1;
+	enum inlay_err rc = open_source(clip, avatar, threads, &first, err);
 	if (!rc)
 		rc = allocate(clip, budget_bytes, err);
 	if (!rc && first)
@@ -362,6 +456,7 @@ void il_clip_destroy(struct il_clip **slot)
 	while (clip->oldest != NONE)
 		evict(clip, clip->oldest);
 	il_frame_pool_destroy(&clip->pool);
+	il_frame_pool_destroy(&clip->patch_pool);
 	il_video_destroy(&clip->video);
 	free(clip->blocks);
 	free(clip->raw);

@@ -8,6 +8,7 @@
 #define IL_AVATAR_CLIP_H
 
 #include "avatar/avatar.h"
+#include "avatar/prepared.h"
 
 struct il_clip_stats {
 	int64_t hits, misses, decoded, evicted, bytes, peak_bytes;
@@ -31,6 +32,19 @@ enum inlay_err il_clip_frame(struct il_clip *clip, int64_t index, struct inlay_f
 /* keep[] of il_place_draw for frame `index`: 1 where the parsing mask is red or white (SyncTalk_2D). The bytes are
  * the clip's, valid until the next call; *keep is NULL for an avatar without parsing. */
 enum inlay_err il_clip_keep(struct il_clip *clip, int64_t index, const uint8_t **keep, struct inlay_error *err);
+
+/* True where il_clip_keep gives something. */
+bool il_clip_keeps(const struct il_clip *clip);
+
+/* Of a compiled avatar: what splicing a JPEG needs, instead of the frame. */
+struct il_clip_patch {
+	struct inlay_frame *frame; /* as that of il_clip_frame, but of the pixels at `place` alone */
+	struct inlay_rect place;
+	struct il_jpeg_base base; /* of the whole frame; lives with the avatar */
+};
+bool il_clip_has_patches(const struct il_clip *clip);
+const struct inlay_frame_info *il_clip_patch_info(const struct il_clip *clip);
+enum inlay_err il_clip_patch(struct il_clip *clip, int64_t index, struct il_clip_patch *patch, struct inlay_error *err);
 
 void il_clip_stats(const struct il_clip *clip, struct il_clip_stats *stats);
 

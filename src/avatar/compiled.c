@@ -305,6 +305,13 @@ void il_compiled_release(const struct il_compiled *c, int64_t frame)
 			il_safetensors_release(c->stores[s], c->runs[s][frame].first, c->runs[s][frame].count);
 }
 
+void il_compiled_release_constant(const struct il_compiled *c, enum il_compiled_store store, const char *name)
+{
+	const struct il_safetensor *tensor = il_compiled_constant(c, store, name);
+	if (tensor)
+		il_safetensors_release(c->stores[store], (size_t)(tensor - il_safetensors_at(c->stores[store], 0)), 1);
+}
+
 void il_compiled_prefetch(const struct il_compiled *c, int64_t frame)
 {
 	for (int s = 0; s < IL_COMPILED_STORES; s++)

@@ -76,6 +76,8 @@ char *il_compiled_path(const struct il_compiled *compiled, const char *file);
 /* Gives the pages of a frame back to the system; its tensors stay readable. Asks for them ahead. Never blocks long. */
 void il_compiled_release(const struct il_compiled *compiled, int64_t frame);
 void il_compiled_prefetch(const struct il_compiled *compiled, int64_t frame);
+/* Likewise of a tensor that belongs to no frame; nothing where there is none of that name. */
+void il_compiled_release_constant(const struct il_compiled *compiled, enum il_compiled_store store, const char *name);
 
 /* Reads everything and compares it with its checksums; names the tensor or file at fault. cancel: polled between
  * tensors, may be NULL. */

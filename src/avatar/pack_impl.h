@@ -18,7 +18,7 @@ struct il_pack_layout {
 	enum inlay_err (*load)(struct il_avatar *avatar, struct il_faults *faults);
 };
 
-extern const struct il_pack_layout il_pack_manifest, il_pack_video, il_pack_dataset;
+extern const struct il_pack_layout il_pack_compiled, il_pack_manifest, il_pack_video, il_pack_dataset;
 
 /* Opens a pack for both il_avatar_open and il_avatar_check. */
 enum inlay_err il_avatar_load(struct il_avatar **avatar, const char *path, struct il_faults *faults);

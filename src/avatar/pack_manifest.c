@@ -165,7 +165,7 @@ static enum inlay_err load(struct il_avatar *avatar, struct il_faults *faults)
 	struct loading l = { .avatar = avatar, .faults = faults };
 	enum inlay_err rc = load_all(&l);
 	il_manifest_destroy(&l.manifest);
-	free(l.path);
+	avatar->manifest = l.path;
 	free(l.folder);
 	return rc;
 }

@@ -98,6 +98,13 @@ void il_place_mouth(const struct il_place *place, uint8_t *crop, const float *pl
 	place->kernels->unpack_picture(crop + roi_offset(place), place->side * 3, planes, place->size);
 }
 
+void il_place_mouth_bytes(const struct il_place *place, uint8_t *crop, const uint8_t *bgr)
+{
+	const size_t row = (size_t)place->size * 3;
+	for (int y = 0; y < place->size; y++)
+		memcpy(crop + roi_offset(place) + y * place->side * 3, bgr + (size_t)y * row, row);
+}
+
 static enum inlay_err check(const struct inlay_frame_info *info, struct inlay_rect rect, struct inlay_error *err)
 {
 	if (info->format != INLAY_PIX_BGR24 && info->format != INLAY_PIX_I420)

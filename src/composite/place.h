@@ -39,6 +39,9 @@ void il_place_picture(const struct il_place *place, const uint8_t *crop, float *
 /* Writes network output planes [3, S, S] over the roi of `crop`. */
 void il_place_mouth(const struct il_place *place, uint8_t *crop, const float *planes);
 
+/* The same of a network that draws bytes, [S, S, 3] BGR. */
+void il_place_mouth_bytes(const struct il_place *place, uint8_t *crop, const uint8_t *bgr);
+
 /* frame[rect] = resize(crop), in place; the caller is the frame's only holder. keep: NULL, or one byte a pixel of
  * the rectangle (row by row), non-zero where the frame's own pixel stays. */
 enum inlay_err il_place_draw(struct il_place *place, struct inlay_frame *frame, struct inlay_rect rect,

@@ -215,6 +215,23 @@ enum inlay_err il_sink_write(struct il_sink *sink, struct inlay_frame *frame, st
 	return sink->failed;
 }
 
+bool il_sink_takes_jpegs(const struct il_sink *sink)
+{
+	return sink->type->takes_jpegs && sink->type->takes_jpegs(sink->self);
+}
+
+enum inlay_err il_sink_write_jpeg(struct il_sink *sink, const uint8_t *data, size_t size, struct inlay_error *err)
+{
+	enum inlay_err rc = check_usable(sink, err);
+	if (!rc && !il_sink_takes_jpegs(sink))
+		rc = il_fail(err, INLAY_ERR_INVALID, "this output takes frames, found a JPEG");
+	if (rc)
+		return rc;
+	sink->failed = sink->type->write_jpeg(sink->self, data, size, err);
+	sink->written += !sink->failed;
+	return sink->failed;
+}
+
 enum inlay_err il_sink_finish(struct il_sink *sink, struct inlay_error *err)
 {
 	enum inlay_err rc = check_usable(sink, err);

@@ -58,6 +58,10 @@ enum inlay_err il_sink_open(struct il_sink **sink, const struct il_sink_params *
 /* The frame stays the caller's (a sink that keeps it takes its own reference). */
 enum inlay_err il_sink_write(struct il_sink *sink, struct inlay_frame *frame, struct inlay_error *err);
 
+/* True for outputs that are rows of JPEGs (jpg, mjpeg): frames may come as such, of the size of `frame`. */
+bool il_sink_takes_jpegs(const struct il_sink *sink);
+enum inlay_err il_sink_write_jpeg(struct il_sink *sink, const uint8_t *data, size_t size, struct inlay_error *err);
+
 /* Flushes, writes the trailer, syncs, renames: only now does the output exist under its name.
  *
  * Until then a file is PATH.part, and pictures stand in a folder of that name beside the place they move to. Pictures

@@ -11,6 +11,9 @@ struct il_sink_type {
 	enum inlay_err (*open)(void **self, const char *format, const struct il_sink_params *params,
 	                       struct inlay_error *err);
 	enum inlay_err (*write)(void *self, struct inlay_frame *frame, struct inlay_error *err);
+	/* NULL, or writes a frame that is a JPEG already; takes_jpegs says whether this output is made of them. */
+	enum inlay_err (*write_jpeg)(void *self, const uint8_t *data, size_t size, struct inlay_error *err);
+	bool (*takes_jpegs)(const void *self);
 	enum inlay_err (*finish)(void *self, struct inlay_error *err);
 	void (*abort)(void *self);
 	void (*close)(void *self);

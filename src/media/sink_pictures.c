@@ -27,7 +27,7 @@ struct pictures {
 	char *part_pattern;     /* for what is in it */
 	int part_fd;            /* of part_folder, locked; -1 while it is not ours to remove */
 	bool made_folder;
-	bool overwrite;
+	bool overwrite, jpegs;
 	struct il_image_encoder *encoder;
 	int64_t written, placed;                                /* they are numbered from 1 */
 	char path[IL_PATTERN_PATH], part_path[IL_PATTERN_PATH]; /* of the number at hand */
@@ -194,6 +194,7 @@ static enum inlay_err pictures_open(void **self, const char *format, const struc
 		return il_fail_memory(err);
 	s->part_fd = -1;
 	s->overwrite = params->overwrite;
+	s->jpegs = strcmp(format, "png") != 0;
 	if (!strcmp(format, "png"))
 		snprintf(s->text, sizeof s->text, "png pictures");
 	else
@@ -235,6 +236,19 @@ static enum inlay_err pictures_write(void *self, struct inlay_frame *frame, stru
 		rc = write_part(s, data, size, err);
 	s->written += !rc;
 	return rc;
+}
+
+static enum inlay_err pictures_write_jpeg(void *self, const uint8_t *data, size_t size, struct inlay_error *err)
+{
+	struct pictures *s = self;
+	enum inlay_err rc = write_part(s, data, size, err);
+	s->written += !rc;
+	return rc;
+}
+
+static bool pictures_take_jpegs(const void *self)
+{
+	return ((const struct pictures *)self)->jpegs;
 }
 
 /* link() refuses to replace a picture that appeared since the start; where the file system has no hard links, a look
@@ -309,6 +323,8 @@ const struct il_sink_type il_sink_pictures = {
 	.formats = (const char *const[]){ "jpg", "png", NULL },
 	.open = pictures_open,
 	.write = pictures_write,
+	.write_jpeg = pictures_write_jpeg,
+	.takes_jpegs = pictures_take_jpegs,
 	.finish = pictures_finish,
 	.abort = pictures_abort,
 	.close = pictures_close,

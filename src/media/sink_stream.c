@@ -108,6 +108,16 @@ static enum inlay_err stream_write(void *self, struct inlay_frame *frame, struct
 	return rc ? rc : il_byte_out_write(&s->out, data, size, err);
 }
 
+static enum inlay_err stream_write_jpeg(void *self, const uint8_t *data, size_t size, struct inlay_error *err)
+{
+	return il_byte_out_write(&((struct stream *)self)->out, data, size, err);
+}
+
+static bool stream_takes_jpegs(const void *self)
+{
+	return ((const struct stream *)self)->jpeg != NULL;
+}
+
 static enum inlay_err stream_finish(void *self, struct inlay_error *err)
 {
 	return il_byte_out_finish(&((struct stream *)self)->out, err);
@@ -128,6 +138,8 @@ const struct il_sink_type il_sink_stream = {
 	.formats = (const char *const[]){ "y4m", "mjpeg", "rawvideo", NULL },
 	.open = stream_open,
 	.write = stream_write,
+	.write_jpeg = stream_write_jpeg,
+	.takes_jpegs = stream_takes_jpegs,
 	.finish = stream_finish,
 	.abort = stream_abort,
 	.close = stream_close,
