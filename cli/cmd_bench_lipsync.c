@@ -8,10 +8,12 @@
 #include "base/clock.h"
 #include "cli.h"
 #include "cmd_bench.h"
+#include "compare.h"
 #include "lipsync.h"
 
 enum {
 	OPT_DEMO = 0x1000,
+	OPT_COMPARE,
 	OPT_MODEL,
 	OPT_AUDIO_ENCODER,
 	OPT_FEATURES,
@@ -31,6 +33,9 @@ static const struct argp_option options[] = {
 	{ "model", OPT_MODEL, "FILE.onnx", 0, "lip-sync network (default: the avatar's own)", 0 },
 	{ "audio-encoder", OPT_AUDIO_ENCODER, "FILE.onnx", 0, "audio encoder (default: the avatar's own)", 0 },
 	{ "features", OPT_FEATURES, "FILE.npy", 0, "ready audio features instead of an encoder", 0 },
+	{ "compare", OPT_COMPARE, 0, 0,
+	  "the network as it is, rewritten and fused, and the job around it from a compiled avatar, instead of a sweep",
+	  0 },
 	{ "frames", OPT_FRAMES, "N", 0, "frames of one measurement (default: 40)", 0 },
 	{ "rounds", OPT_ROUNDS, "N", 0, "measurements of each way; the median counts (default: 3)", 0 },
 	{ "sweep", OPT_SWEEP, "LIST", 0,
@@ -45,7 +50,7 @@ static const struct argp_option options[] = {
 struct arguments {
 	struct common common;
 	struct bench_params bench;
-	bool demo;
+	bool demo, compare;
 };
 
 static void parse_sweep(const struct argp_state *state, struct bench_params *b, const char *text)
@@ -82,6 +87,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_INIT: state->child_inputs[0] = &a->common; return 0;
 	case 'a': b->job.avatar = arg; return 0;
 	case OPT_DEMO: a->demo = true; return 0;
+	case OPT_COMPARE: a->compare = true; return 0;
 	case 's': b->job.audio = arg; return 0;
 	case OPT_MODEL: b->job.model = arg; return 0;
 	case OPT_AUDIO_ENCODER: b->job.audio_encoder = arg; return 0;
@@ -129,7 +135,7 @@ int cmd_bench_lipsync(int argc, char **argv)
 		return report_error(&err);
 	a.bench.scratch = scratch;
 	catch_interrupts();
-	enum inlay_err rc = bench_lipsync(&a.bench, &err);
+	enum inlay_err rc = a.compare ? bench_compare(&a.bench, &err) : bench_lipsync(&a.bench, &err);
 	rmdir(scratch);
 	return bench_status(rc, &err);
 }

@@ -18,7 +18,7 @@ static const struct {
 } commands[] = {
 	{ "lipsync", cmd_lipsync, "an avatar and speech in, a video whose mouth follows the speech out" },
 	{ "matte", cmd_matte, "a video in, the same with its background removed, blurred or replaced out" },
-	{ "avatar", cmd_avatar, "look into avatar packs: info, check" },
+	{ "avatar", cmd_avatar, "avatar packs: info, check, and compile for speed" },
 	{ "features", cmd_features, "mel rows or audio features of a speech file, as .npy" },
 	{ "model", cmd_model, "look into matting networks, or run one on a picture: info, run" },
 	{ "models", cmd_models, "the matting networks that are here or can be fetched: list, get" },

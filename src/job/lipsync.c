@@ -7,6 +7,7 @@
 
 #include "avatar/avatar.h"
 #include "avatar/clip.h"
+#include "avatar/compiled.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -28,11 +29,13 @@
 /* One frame on its way; lives in the pipeline's ring. */
 struct item {
 	int64_t index;             /* of the avatar's frame */
-	struct inlay_frame *frame; /* from decode to encode */
-	uint8_t *crop;             /* [C,C,3] BGR: the face, then the face with its new mouth */
-	float *window;             /* audio features, [rows * row_floats] */
-	int64_t window_number;     /* il_memo_window */
-	uint8_t *keep;             /* parsing mask of the rectangle, where the avatar has one */
+	struct inlay_frame *frame; /* from decode to encode; where JPEGs are spliced, the patch alone */
+	struct inlay_rect rect;    /* the face in `frame` */
+	struct il_clip_patch patch;
+	uint8_t *crop;         /* [C,C,3] BGR: the face, then the face with its new mouth */
+	float *window;         /* audio features, [rows * row_floats] */
+	int64_t window_number; /* il_memo_window */
+	uint8_t *keep;         /* parsing mask of the rectangle, where the avatar has one */
 };
 
 struct inlay_lipsync {
@@ -42,6 +45,8 @@ struct inlay_lipsync {
 	struct il_audio_encoder *encoder; /* speech stage */
 	struct il_speech *speech;         /* speech stage */
 	struct il_lipsync_net **nets;     /* one an inference worker */
+	int *hoisted;                     /* the avatar's kind of tensor for each of the network's hoisted inputs */
+	struct il_patcher *patcher;       /* encode stage: JPEGs are spliced. NULL: whole frames are encoded */
 	struct il_memo *memo;             /* NULL: none */
 	struct il_place *painter;         /* composite stage */
 	struct il_sink *sink;             /* encode stage */
@@ -80,23 +85,64 @@ static enum inlay_err speech_stage(void *ctx, unsigned worker, int64_t k, void *
 	return rc;
 }
 
+/* The frame, or of a JPEG to be spliced the pixels around the face. */
+static enum inlay_err get_frame(struct inlay_lipsync *job, struct item *item, struct inlay_error *err)
+{
+	item->rect = job->avatar->rects[item->index];
+	if (!job->patcher)
+		return il_clip_frame(job->clip, item->index, &item->frame, err);
+	enum inlay_err rc = il_clip_patch(job->clip, item->index, &item->patch, err);
+	if (rc)
+		return rc;
+	const struct inlay_rect place = item->patch.place;
+	item->frame = item->patch.frame;
+	item->rect = (struct inlay_rect){ item->rect.x0 - place.x0, item->rect.y0 - place.y0, item->rect.x1 - place.x0,
+		                          item->rect.y1 - place.y0 };
+	return INLAY_OK;
+}
+
 static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
                                    struct inlay_error *err)
 {
 	struct inlay_lipsync *job = ctx;
 	struct item *item = items[0];
-	struct inlay_rect rect = job->avatar->rects[item->index];
 	(void)worker, (void)k, (void)n;
-	enum inlay_err rc = il_clip_frame(job->clip, item->index, &item->frame, err);
+	enum inlay_err rc = get_frame(job, item, err);
 	if (!rc && job->parsing) {
 		const uint8_t *keep;
 		rc = il_clip_keep(job->clip, item->index, &keep, err);
 		if (!rc)
-			memcpy(item->keep, keep, (size_t)(rect.x1 - rect.x0) * (size_t)(rect.y1 - rect.y0));
+			memcpy(item->keep, keep,
+			       (size_t)(item->rect.x1 - item->rect.x0) * (size_t)(item->rect.y1 - item->rect.y0));
 	}
 	if (!rc)
-		rc = il_place_crop(job->cutter, item->frame, rect, item->crop, err);
+		rc = il_place_crop(job->cutter, item->frame, item->rect, item->crop, err);
 	return rc;
+}
+
+/* Inputs of item i of a run. */
+static enum inlay_err set_inputs(const struct inlay_lipsync *job, struct il_lipsync_net *net, unsigned i,
+                                 const struct item *item, struct inlay_error *err)
+{
+	const struct il_lipsync_net_info *info = il_lipsync_net_info(net);
+	enum inlay_err rc = INLAY_OK;
+	if (info->picture_floats)
+		il_place_picture(job->painter, item->crop, il_lipsync_net_picture(net, i));
+	memcpy(il_lipsync_net_audio(net, i), item->window, info->audio_floats * sizeof(float));
+	for (int k = 0; k < info->hoisted && !rc; k++) {
+		const struct il_safetensor *tensor =
+			il_compiled_tensor(job->avatar->compiled, job->hoisted[k], item->index);
+		rc = il_lipsync_net_set_hoisted(net, k, (const uint16_t *)(const void *)tensor->data, err);
+	}
+	return rc;
+}
+
+static void take_output(const struct inlay_lipsync *job, const struct il_lipsync_net *net, unsigned i, uint8_t *crop)
+{
+	if (il_lipsync_net_info(net)->bytes)
+		il_place_mouth_bytes(job->painter, crop, il_lipsync_net_bytes(net, i));
+	else
+		il_place_mouth(job->painter, crop, il_lipsync_net_output(net, i));
 }
 
 /* Draws the mouths of those of the n items that are not known already. */
@@ -105,21 +151,21 @@ static enum inlay_err inference_stage(void *ctx, unsigned worker, int64_t k, voi
 {
 	struct inlay_lipsync *job = ctx;
 	struct il_lipsync_net *net = job->nets[worker];
-	size_t audio_bytes = il_lipsync_net_info(net)->audio_floats * sizeof(float);
 	struct item *asked[MAX_BATCH];
 	unsigned count = 0;
+	enum inlay_err rc = INLAY_OK;
 	(void)k;
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n && !rc; i++) {
 		struct item *item = items[i];
 		if (job->memo && il_memo_find(job->memo, item->index, item->window_number, item->crop))
 			continue;
-		il_place_picture(job->painter, item->crop, il_lipsync_net_picture(net, count));
-		memcpy(il_lipsync_net_audio(net, count), item->window, audio_bytes);
+		rc = set_inputs(job, net, count, item, err);
 		asked[count++] = item;
 	}
-	enum inlay_err rc = count ? il_lipsync_net_run(net, count, err) : INLAY_OK;
+	if (!rc && count)
+		rc = il_lipsync_net_run(net, count, err);
 	for (unsigned i = 0; i < count && !rc; i++) {
-		il_place_mouth(job->painter, asked[i]->crop, il_lipsync_net_output(net, i));
+		take_output(job, net, i, asked[i]->crop);
 		if (job->memo)
 			il_memo_keep(job->memo, asked[i]->index, asked[i]->window_number, asked[i]->crop);
 	}
@@ -132,8 +178,16 @@ static enum inlay_err composite_stage(void *ctx, unsigned worker, int64_t k, voi
 	struct inlay_lipsync *job = ctx;
 	struct item *item = items[0];
 	(void)worker, (void)k, (void)n;
-	return il_place_draw(job->painter, item->frame, job->avatar->rects[item->index], item->crop,
-	                     job->parsing ? item->keep : NULL, err);
+	return il_place_draw(job->painter, item->frame, item->rect, item->crop, job->parsing ? item->keep : NULL, err);
+}
+
+static enum inlay_err write_spliced(struct inlay_lipsync *job, const struct item *item, struct inlay_error *err)
+{
+	const uint8_t *data;
+	size_t size;
+	enum inlay_err rc = il_patcher_splice(job->patcher, &item->patch.base, item->frame, item->patch.place,
+	                                      job->avatar->rects[item->index], &data, &size, err);
+	return rc ? rc : il_sink_write_jpeg(job->sink, data, size, err);
 }
 
 static enum inlay_err encode_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
@@ -142,8 +196,10 @@ static enum inlay_err encode_stage(void *ctx, unsigned worker, int64_t k, void *
 	struct inlay_lipsync *job = ctx;
 	struct item *item = items[0];
 	(void)worker, (void)k, (void)n;
-	enum inlay_err rc = il_sink_write(job->sink, item->frame, err);
+	enum inlay_err rc = job->patcher ? write_spliced(job, item, err) : il_sink_write(job->sink, item->frame, err);
 	inlay_frame_destroy(&item->frame);
+	if (job->avatar->compiled)
+		il_compiled_release(job->avatar->compiled, item->index);
 	return rc;
 }
 
@@ -213,7 +269,6 @@ static enum inlay_err open_avatar(struct inlay_lipsync *job, const struct inlay_
 		rc = il_avatar_set_parsing(avatar, p->parsing, err);
 	if (rc)
 		return rc;
-	job->parsing = avatar->parsing != NULL;
 	job->order = p->order             ? (enum il_order)(p->order - INLAY_ORDER_BOUNCE)
 	             : avatar->order >= 0 ? (enum il_order)avatar->order
 	                                  : IL_ORDER_BOUNCE;
@@ -232,8 +287,10 @@ static enum inlay_err open_avatar(struct inlay_lipsync *job, const struct inlay_
 		if (job->limit < 0 || most < job->limit)
 			job->limit = most;
 	}
-	return il_clip_open(&job->clip, avatar, p->cache_bytes > 0 ? p->cache_bytes : il_memory_bytes() / 4, p->threads,
-	                    err);
+	rc = il_clip_open(&job->clip, avatar, p->cache_bytes > 0 ? p->cache_bytes : il_memory_bytes() / 4, p->threads,
+	                  err);
+	job->parsing = !rc && il_clip_keeps(job->clip);
+	return rc;
 }
 
 static enum inlay_err open_speech(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
@@ -265,6 +322,36 @@ static enum inlay_err open_speech(struct inlay_lipsync *job, const struct inlay_
 	return INLAY_OK;
 }
 
+/* What was computed beforehand is the avatar's; the network must be the one compiled with it. */
+static enum inlay_err find_hoisted(struct inlay_lipsync *job, const struct inlay_lipsync_params *p, const char *path,
+                                   struct inlay_error *err)
+{
+	const struct il_lipsync_net *net = job->nets[0];
+	const struct il_compiled *compiled = job->avatar->compiled;
+	int n = il_lipsync_net_info(net)->hoisted;
+	if (!n)
+		return INLAY_OK;
+	job->hoisted = calloc((size_t)n, sizeof *job->hoisted);
+	if (!job->hoisted)
+		return il_fail_memory(err);
+	for (int i = 0; i < n; i++) {
+		size_t bytes;
+		const char *name = il_lipsync_net_hoisted(net, i, &bytes);
+		job->hoisted[i] = compiled ? il_compiled_find_kind(compiled, name) : -1;
+		const struct il_safetensor *tensor =
+			job->hoisted[i] >= 0 ? il_compiled_tensor(compiled, job->hoisted[i], 0) : NULL;
+		if (!tensor || tensor->size != bytes || tensor->type != IL_ST_F16)
+			return il_fail(err, INLAY_ERR_INVALID,
+			               "%s: takes %s, computed beforehand for an avatar; %s does not hold it", path,
+			               name, p->avatar);
+	}
+	if (p->interp && (int)p->interp - INLAY_INTERP_LINEAR != job->avatar->interp)
+		return il_fail(err, INLAY_ERR_INVALID,
+		               "%s: was compiled for the other way of scaling the face; compile it with --interp",
+		               p->avatar);
+	return INLAY_OK;
+}
+
 static enum inlay_err open_networks(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
                                     struct inlay_error *err)
 {
@@ -276,6 +363,8 @@ static enum inlay_err open_networks(struct inlay_lipsync *job, const struct inla
 	struct il_lipsync_net_params net = {
 		.path = path, .picture_name = p->input_name, .audio_name = p->audio_name, .output_name = p->output_name
 	};
+	if (!p->model)
+		il_avatar_network(job->avatar, &net);
 	unsigned threads = p->threads ? p->threads : il_cpu_count();
 	enum inlay_err rc = il_tune(&net, threads, p->workers, p->batch, job->run.expected, &job->tuning, err);
 	if (rc)
@@ -293,8 +382,10 @@ static enum inlay_err open_networks(struct inlay_lipsync *job, const struct inla
 	}
 	if (rc)
 		return rc;
+	il_avatar_network_opened(job->avatar);
 	job->tuning.batch = il_lipsync_net_info(job->nets[0])->batch;
-	return il_lipsync_net_rows(job->nets[0], il_speech_row_floats(job->speech), &job->window_rows, err);
+	rc = find_hoisted(job, p, path, err);
+	return rc ? rc : il_lipsync_net_rows(job->nets[0], il_speech_row_floats(job->speech), &job->window_rows, err);
 }
 
 static enum inlay_err open_places(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
@@ -325,6 +416,7 @@ static enum inlay_err check_output(const struct inlay_lipsync *job, const struct
 static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
                                 struct inlay_error *err)
 {
+	const struct il_avatar *avatar = job->avatar;
 	char comment[64];
 	snprintf(comment, sizeof comment, "inlay %s lipsync", inlay_version());
 	const char *const metadata[] = { "comment", comment, NULL };
@@ -347,8 +439,16 @@ static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_li
 		.cancelled = il_run_stopping,
 		.cancel_ctx = &job->run,
 	};
+	const struct il_compiled_info *compiled = avatar->compiled ? il_compiled_info(avatar->compiled) : NULL;
+	bool spliced = il_clip_has_patches(job->clip) && (!p->quality || p->quality == compiled->jpeg_quality);
+	if (spliced)
+		sink.quality = compiled->jpeg_quality;
 	enum inlay_err rc = check_output(job, p, err);
-	return rc ? rc : il_sink_open(&job->sink, &sink, err);
+	if (!rc)
+		rc = il_sink_open(&job->sink, &sink, err);
+	if (!rc && spliced && il_sink_takes_jpegs(job->sink))
+		rc = il_patcher_create(&job->patcher, il_clip_patch_info(job->clip), err);
+	return rc;
 }
 
 static enum inlay_err make_items(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
@@ -456,12 +556,14 @@ void inlay_lipsync_destroy(struct inlay_lipsync **slot)
 	}
 	free(job->items);
 	il_memo_destroy(&job->memo);
+	il_patcher_destroy(&job->patcher);
 	il_sink_destroy(&job->sink);
 	il_place_destroy(&job->painter);
 	il_place_destroy(&job->cutter);
 	for (unsigned i = 0; i < job->tuning.workers && job->nets; i++)
 		il_lipsync_net_destroy(&job->nets[i]);
 	free(job->nets);
+	free(job->hoisted);
 	il_speech_destroy(&job->speech);
 	il_audio_encoder_destroy(&job->encoder);
 	il_clip_destroy(&job->clip);

@@ -4,8 +4,19 @@
 
 #include "infer/lipsync_net.h"
 
-/* Runs at least `frames` random frames through `workers` sessions side by side, after one run of each to warm up.
- * Threads of its own; returns when all are done. */
+/* Sessions of one network, ready to run random frames side by side, one thread each to drive it. What a compiled
+ * network takes beforehand comes from memory that no cache holds, as it does in a job. */
+struct il_runners;
+
+enum inlay_err il_runners_open(struct il_runners **runners, const struct il_lipsync_net_params *net, unsigned workers,
+                               struct inlay_error *err);
+void il_runners_destroy(struct il_runners **runners);
+/* Runs at least `frames`. */
+enum inlay_err il_runners_run(struct il_runners *runners, int64_t frames, double *frames_per_s,
+                              struct inlay_error *err);
+
+/* Opens, runs and destroys them: runs at least `frames` random frames through `workers` sessions side by side, after
+ * one run of each to warm up. Threads of its own; returns when all are done. */
 enum inlay_err il_measure_network(const struct il_lipsync_net_params *net, unsigned workers, int64_t frames,
                                   double *frames_per_s, struct inlay_error *err);
 
