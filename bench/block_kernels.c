@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "kernel/block.h"
+#include "peak.h"
 #include "kernel/channels.h"
 
 #define MAX_ROUNDS 1000
@@ -181,41 +182,6 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-#if defined(__x86_64__)
-#define MADD(sum) __asm__ volatile("vfmadd231ps %1, %1, %0" : "+x"(sum) : "x"(factor))
-
-/* Multiply-adds that wait for nothing. */
-__attribute__((target("avx2,fma"))) static double peak_gflops(void)
-{
-	typedef float vector __attribute__((vector_size(32)));
-	vector a = { 0 }, b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, factor = a;
-	double best = 0;
-	for (int round = 0; round < 20; round++) {
-		const int64_t start = il_clock_ns();
-		for (int k = 0; k < 1000000; k++) {
-			MADD(a);
-			MADD(b);
-			MADD(c);
-			MADD(d);
-			MADD(e);
-			MADD(f);
-			MADD(g);
-			MADD(h);
-			MADD(i);
-			MADD(j);
-		}
-		const double rate = 1000000.0 * 10 * 16 / (double)(il_clock_ns() - start);
-		best = rate > best ? rate : best;
-	}
-	return best;
-}
-#else
-static double peak_gflops(void)
-{
-	return NAN;
-}
-#endif
-
 static void draw(void *ctx, int y0, int y1, int x0, int x1)
 {
 	const struct il_block_io *io = ctx;
@@ -301,7 +267,7 @@ int main(int argc, char **argv)
 		return 1;
 	if (!scratch || sem_init(&pool.two, 0, 0) || pthread_create(&thread, NULL, wait_for_tasks, NULL))
 		return 1;
-	const double peak = peak_gflops();
+	const double peak = peak_flops() / 1e9;
 	printf("peak of one core: %.1f GFLOP/s\n", peak);
 	measure(rounds);
 	report(rounds, peak);
