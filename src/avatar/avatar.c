@@ -25,9 +25,8 @@ static enum inlay_err find_layout(const char *path, const struct il_pack_layout 
 			return INLAY_OK;
 	}
 	return il_fail(err, INLAY_ERR_FORMAT,
-	               "%s: not an avatar pack; expected a compiled avatar, an avatar.json, or a folder with "
-	               "full_body_video.mp4 and "
-	               "crop_rectangles.json, or one with full_body_img/ and landmarks/%s",
+	               "%s: not an avatar pack; expected an avatar.json, a compiled avatar, a folder with "
+	               "full_body_video.mp4 and crop_rectangles.json, or one with full_body_img/ and landmarks/%s",
 	               path,
 	               il_pack_has(path, "crops_328_video.mp4") ? " (crops_328_video.mp4 alone does not do)" : "");
 }
