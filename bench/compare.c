@@ -23,6 +23,8 @@
 
 enum { MAX_ROUNDS = 64, USES = 2 };
 
+#define JOB_FRAMES 4 /* times those of a network: a job begins and ends with less than all processors */
+
 #define STORED_BUDGET ((uint64_t)64 << 20) /* room for all that can be stored of unet_328 */
 
 /* A form of the network. */
@@ -140,7 +142,7 @@ static enum inlay_err compile_avatar(struct comparison *c, struct inlay_error *e
 		                                     .output = c->avatar,
 		                                     .model = job->model,
 		                                     .audio_encoder = job->audio_encoder,
-		                                     .frames = c->params->frames,
+		                                     .frames = JOB_FRAMES * c->params->frames,
 		                                     .threads = job->threads };
 	struct inlay_compile *compile = NULL;
 	snprintf(c->avatar, sizeof c->avatar, "%.*s/bench.inlay", PATH_MAX - 16, c->params->scratch);
@@ -164,7 +166,7 @@ static enum inlay_err measure_job(struct comparison *c, enum output output, doub
 	params.model = params.audio_encoder = NULL;
 	if (!params.features)
 		params.audio_encoder = c->params->job.audio_encoder;
-	params.frames = c->params->frames;
+	params.frames = JOB_FRAMES * c->params->frames;
 	params.workers = c->uses[best_use(c, FUSED)].workers;
 	params.batch = 1;
 	params.no_memo = true;

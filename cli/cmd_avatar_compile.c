@@ -33,7 +33,7 @@ static const struct argp_option options[] = {
 	{ "frames", OPT_FRAMES, "N", 0, "the avatar's first N frames alone", 0 },
 	{ "budget-mb", OPT_BUDGET, "N", 0,
 	  "MB a frame for what the network computes of the picture alone: more is faster to draw and larger on disk; 0 "
-	  "stores nothing of it (default: 8)",
+	  "stores nothing of it (default: 16)",
 	  0 },
 	{ "jpeg-quality", OPT_JPEG_QUALITY, "Q", 0, "of JPEG outputs, 1..100 (default: 90)", 0 },
 	{ "no-planes", OPT_NO_PLANES, 0, 0,

@@ -8,6 +8,7 @@
 #include "kernel/block.h"
 
 #define MAX_TERMS 4
+#define MOST_IDENTITY 32 /* channels */
 
 /* ---- looking ---- */
 
@@ -25,7 +26,8 @@ struct match {
 	struct term terms[MAX_TERMS];
 	int n_terms;
 	const struct term *expand, *skip, *added;
-	il_node *depthwise, *project;
+	il_node *depthwise;
+	const il_node *project; /* NULL: what the second relu makes is the result */
 	const char *out;
 	bool residual;
 	int64_t in, skipped, mid, made, stride;
@@ -141,10 +143,10 @@ static bool cast_terms(struct match *m)
 /* What the project makes, with x added to it where that comes next. */
 static void find_residual(struct match *m)
 {
-	const char *made = m->project->output[0];
+	const char *made = m->out;
 	il_node *add = il_graph_sole_reader(m->graph, made);
-	m->out = made;
-	if (!il_node_is(add, "Add") || m->stride != 1 || m->expand->resize || m->in != m->made || m->skip || m->added)
+	if (!m->project || !il_node_is(add, "Add") || m->stride != 1 || m->expand->resize || m->in != m->made ||
+	    m->skip || m->added)
 		return;
 	const char *other = add->input[!strcmp(add->input[0], made)];
 	if (strcmp(other, m->expand->x) != 0)
@@ -164,14 +166,19 @@ static bool find_block(struct il_graph *graph, il_node *depthwise, struct match 
 	if (!il_node_is(first, "Relu") || il_graph_uses(graph, mid) != 1 || !il_node_is(second, "Relu"))
 		return false;
 	m->project = il_graph_sole_reader(graph, second->output[0]);
-	if (!is_pointwise(graph, m->project) || strcmp(m->project->input[0], second->output[0]) != 0)
-		return false;
+	m->mid = channels_of(graph, mid);
+	if (!is_pointwise(graph, m->project)) {
+		/* Several readers, or others: a matrix of ones and zeros takes it out, which pays while it is small. */
+		m->project = NULL;
+		if (m->mid > MOST_IDENTITY)
+			return false;
+	}
+	m->out = m->project ? m->project->output[0] : second->output[0];
 	if (!collect_terms(m, first->input[0], il_graph_shape(graph, mid)) || !cast_terms(m))
 		return false;
 	m->in = channels_of(graph, m->expand->x);
 	m->skipped = m->skip ? channels_of(graph, m->skip->x) : 0;
-	m->mid = channels_of(graph, mid);
-	m->made = channels_of(graph, m->project->output[0]);
+	m->made = channels_of(graph, m->out);
 	find_residual(m);
 	return true;
 }
@@ -247,29 +254,37 @@ static void turn_back(struct il_graph *graph, const char *turned, const char *va
 	il_node_set_int(graph, node, "channels", channels);
 }
 
+static bool add_identity(struct il_weights *weights, int64_t channels, int64_t *at)
+{
+	*at = add_weights(weights, (size_t)(channels * channels));
+	for (int64_t i = 0; *at >= 0 && i < channels; i++)
+		weights->data[*at + i * channels + i] = 1;
+	return *at >= 0;
+}
+
 static bool detach_all(const struct match *m, int64_t at[7])
 {
-	const il_node *expand = m->expand->conv, *skip = m->skip ? m->skip->conv : NULL;
+	const il_node *expand = m->expand->conv, *skip = m->skip ? m->skip->conv : NULL, *project = m->project;
 	const char *const biases[] = { il_node_input(expand, 2), skip ? il_node_input(skip, 2) : NULL };
 	const char *const others[] = { expand->input[1],
 		                       skip ? skip->input[1] : NULL,
 		                       NULL,
 		                       m->depthwise->input[1],
 		                       il_node_input(m->depthwise, 2),
-		                       m->project->input[1],
-		                       il_node_input(m->project, 2) };
+		                       project ? project->input[1] : NULL,
+		                       project ? il_node_input(project, 2) : NULL };
 	for (int i = 0; i < 7; i++) {
 		if (!detach(m->graph, m->weights, i == 2 ? biases : &others[i], i == 2 ? 2 : 1, &at[i]))
 			return false;
 	}
-	return true;
+	return project || add_identity(m->weights, m->mid, &at[5]);
 }
 
 static bool put_block(struct match *m)
 {
 	struct il_graph *graph = m->graph;
 	const struct il_shape mid = *il_graph_shape(graph, m->depthwise->input[0]);
-	const struct il_shape out_shape = *il_graph_shape(graph, m->project->output[0]);
+	const struct il_shape out_shape = *il_graph_shape(graph, m->out);
 	const char *out = il_graph_keep(graph, m->out), *turned = il_graph_fresh(graph, out);
 	const int64_t channels[] = { m->in, m->skipped, m->mid, m->made };
 	int64_t at[7];

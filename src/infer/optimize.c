@@ -16,12 +16,13 @@ const char *const il_pass_words[IL_PASSES] = {
 	[IL_PASS_DEAD] = "nodes and constants dropped that nobody read",
 	[IL_PASS_SPLIT] = "convolutions of concatenations split",
 	[IL_PASS_COMMUTE] = "1x1 convolutions moved before a resize",
+	[IL_PASS_MERGE] = "1x1 convolutions merged with the one before",
 };
 
 static il_pass_fn *const passes[IL_PASSES] = {
-	[IL_PASS_SHAPES] = il_pass_shapes,       [IL_PASS_FOLD] = il_pass_fold, [IL_PASS_NOOP] = il_pass_noop,
-	[IL_PASS_BATCHNORM] = il_pass_batchnorm, [IL_PASS_DEAD] = il_pass_dead, [IL_PASS_SPLIT] = il_pass_split,
-	[IL_PASS_COMMUTE] = il_pass_commute,
+	[IL_PASS_SHAPES] = il_pass_shapes,       [IL_PASS_FOLD] = il_pass_fold,   [IL_PASS_NOOP] = il_pass_noop,
+	[IL_PASS_BATCHNORM] = il_pass_batchnorm, [IL_PASS_DEAD] = il_pass_dead,   [IL_PASS_SPLIT] = il_pass_split,
+	[IL_PASS_COMMUTE] = il_pass_commute,     [IL_PASS_MERGE] = il_pass_merge,
 };
 
 /* Passes first .. last, each once. *changed: more than shapes. */
@@ -54,7 +55,7 @@ enum inlay_err il_graph_optimize(struct il_graph *graph, unsigned *changes, stru
 	bool changed;
 	enum inlay_err rc = il_graph_simplify(graph, changes, err);
 	if (!rc)
-		rc = run_passes(graph, IL_PASS_SPLIT, IL_PASS_COMMUTE, changes, &changed, err);
+		rc = run_passes(graph, IL_PASS_SPLIT, IL_PASS_MERGE, changes, &changed, err);
 	if (!rc && changed)
 		rc = il_graph_simplify(graph, changes, err);
 	return rc;

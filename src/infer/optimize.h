@@ -13,6 +13,7 @@ enum il_pass {
 	IL_PASS_DEAD,
 	IL_PASS_SPLIT,
 	IL_PASS_COMMUTE,
+	IL_PASS_MERGE,
 	IL_PASSES
 };
 
@@ -23,7 +24,8 @@ extern const char *const il_pass_words[IL_PASSES];
  * changes[IL_PASSES] is added to; may be NULL. What cannot be simplified stays; a fault is memory. */
 enum inlay_err il_graph_simplify(struct il_graph *graph, unsigned *changes, struct inlay_error *err);
 
-/* il_graph_simplify, then what makes the graph cheaper to run: il_pass_split and il_pass_commute. */
+/* il_graph_simplify, then what makes the graph cheaper to run: il_pass_split, il_pass_commute and
+ * il_pass_merge. */
 enum inlay_err il_graph_optimize(struct il_graph *graph, unsigned *changes, struct inlay_error *err);
 
 /* il_pass_shapes with what il_pass_fold would compute: both run on a copy, and the graph keeps its nodes. */

@@ -32,4 +32,7 @@ il_pass_fn il_pass_split;
 /* A 1x1 convolution of an enlarged picture goes before its linear Resize. */
 il_pass_fn il_pass_commute;
 
+/* A 1x1 convolution behind one that widens reads what that one reads, with the product of both matrices. */
+il_pass_fn il_pass_merge;
+
 #endif
