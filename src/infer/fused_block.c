@@ -13,8 +13,7 @@ struct kernel {
 	struct il_block *block;
 	int in, skip, mid, out, mid_h, mid_w;
 	enum il_block_added added;
-	void *scratch; /* runs of a session come one after the other */
-	size_t scratch_bytes;
+	struct il_fused_scratch *scratch;
 	unsigned threads;
 };
 
@@ -86,7 +85,6 @@ static void ORT_API_CALL destroy(void *kernel)
 {
 	struct kernel *k = kernel;
 	il_block_destroy(&k->block);
-	free(k->scratch);
 	free(k);
 }
 
@@ -110,6 +108,7 @@ static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, 
 	k->out = params.out;
 	k->added = params.added;
 	k->threads = ((const struct il_fused_op *)op)->threads;
+	k->scratch = ((const struct il_fused_op *)op)->scratch;
 	if (status)
 		destroy(k);
 	else
@@ -118,16 +117,6 @@ static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, 
 }
 
 /* ---- running ---- */
-
-static OrtStatus *reserve_scratch(struct kernel *k, size_t bytes)
-{
-	if (bytes <= k->scratch_bytes)
-		return NULL;
-	free(k->scratch);
-	k->scratch = malloc(bytes);
-	k->scratch_bytes = k->scratch ? bytes : 0;
-	return k->scratch ? NULL : k->api->CreateStatus(ORT_FAIL, "out of memory");
-}
 
 static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 {
@@ -145,9 +134,9 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 	const int64_t dims[] = { 1, height, width, il_block_stride(k->out) };
 	void *y;
 	status = il_fused_output(k->api, context, dims, &y);
-	if (!status)
-		status = reserve_scratch(k,
-		                         il_block_scratch(k->block, x.height, x.width, k->mid_h, k->mid_w, k->threads));
+	if (!status && !il_fused_scratch_reserve(k->scratch, il_block_scratch(k->block, x.height, x.width, k->mid_h,
+	                                                                      k->mid_w, k->threads)))
+		status = k->api->CreateStatus(ORT_FAIL, "out of memory");
 	if (status)
 		return status;
 	const struct il_block_io io = { .x = x.data,
@@ -160,7 +149,7 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 		                        .y = y };
 	struct il_fused_pool pool = { k->api, context, NULL };
 	const struct il_parallel parallel = { k->threads, il_fused_parallel, &pool };
-	il_block_run(k->block, &io, k->scratch, &parallel);
+	il_block_run(k->block, &io, k->scratch->memory, &parallel);
 	return pool.status;
 }
 

@@ -8,9 +8,18 @@
 
 extern const OrtCustomOp il_fused_block, il_fused_head, il_fused_channels_last, il_fused_channels_first;
 
+/* What the operators of a session, which run one after the other, work in. */
+struct il_fused_scratch {
+	void *memory;
+	size_t bytes;
+};
+/* False when memory is out; what was in it is lost. */
+bool il_fused_scratch_reserve(struct il_fused_scratch *scratch, size_t bytes);
+
 /* An operator of one session. */
 struct il_fused_op {
 	OrtCustomOp op; /* first: what the runtime is given */
+	struct il_fused_scratch *scratch;
 	unsigned threads;
 	const float *weights;
 	size_t weight_count;

@@ -12,6 +12,7 @@ struct il_fused_ops {
 	const OrtApi *api;
 	OrtCustomOpDomain *domain;
 	struct il_fused_op ops[OPS];
+	struct il_fused_scratch scratch;
 };
 
 /* ---- the domain ---- */
@@ -27,7 +28,7 @@ enum inlay_err il_fused_ops_create(struct il_fused_ops **out, const struct il_ru
 	ops->api = rt->api;
 	OrtStatus *status = rt->api->CreateCustomOpDomain(IL_FUSED_DOMAIN, &ops->domain);
 	for (int i = 0; i < OPS && !status; i++) {
-		ops->ops[i] = (struct il_fused_op){ *all[i], threads, weights, weight_count };
+		ops->ops[i] = (struct il_fused_op){ *all[i], &ops->scratch, threads, weights, weight_count };
 		status = rt->api->CustomOpDomain_Add(ops->domain, &ops->ops[i].op);
 	}
 	if (status) {
@@ -50,10 +51,21 @@ void il_fused_ops_destroy(struct il_fused_ops **slot)
 	if (!ops)
 		return;
 	ops->api->ReleaseCustomOpDomain(ops->domain);
+	free(ops->scratch.memory);
 	free(ops);
 }
 
 /* ---- what operators share ---- */
+
+bool il_fused_scratch_reserve(struct il_fused_scratch *scratch, size_t bytes)
+{
+	if (bytes <= scratch->bytes)
+		return true;
+	free(scratch->memory);
+	scratch->memory = malloc(bytes);
+	scratch->bytes = scratch->memory ? bytes : 0;
+	return scratch->memory != NULL;
+}
 
 ONNXTensorElementDataType ORT_API_CALL il_fused_float(const OrtCustomOp *op, size_t i)
 {
