@@ -81,10 +81,7 @@ static double fps_of(const struct comparison *c, enum form form)
 
 static double flops_of(const struct comparison *c, enum form form)
 {
-	const struct il_hoist_stats *stored = &c->forms[FUSED].hoist;
-	return form == STOCK    ? c->forms[REWRITTEN].original_flops
-	       : form == STORED ? c->forms[STORED].hoist.flops_after
-	                        : stored->flops_after;
+	return form == STOCK ? c->forms[REWRITTEN].original_flops : c->forms[form].hoist.flops_after;
 }
 
 /* ---- set-up ---- */
@@ -122,7 +119,7 @@ static enum inlay_err open_form(struct comparison *c, enum form form, struct inl
 	net.weight_count = c->forms[form].weights.count;
 	for (unsigned i = 0; i < c->n_uses && !rc; i++) {
 		net.threads = c->uses[i].threads;
-		rc = il_runners_open(&c->runners[form][i], &net, c->uses[i].workers, err);
+		rc = il_runners_open(&c->runners[form][i], &net, c->uses[i].workers, true, err);
 	}
 	return rc;
 }

@@ -137,6 +137,7 @@ struct work {
 	struct il_matte_net *net;
 	struct inlay_error no_net; /* why `net` is NULL, where info goes on without */
 	struct model_report *report;
+	struct inlay_error no_report; /* why it is NULL, where info goes on without */
 	struct inlay_frame *frame;
 	uint8_t *scaled;
 	struct il_matte_result result;
@@ -316,7 +317,10 @@ static void print_text(const struct work *w, const struct il_session *session)
 		printf("result    %dx%d\n", info->output_width, info->output_height);
 	}
 	print_tensors(session);
-	model_report_print(w->report);
+	if (w->report)
+		model_report_print(w->report);
+	else
+		printf("graph     not looked into: %s\n", w->no_report.text);
 	print_matting(w, w->net ? il_matte_net_describe(w->net, described, sizeof described) : NULL);
 }
 
@@ -349,8 +353,11 @@ static enum inlay_err print_info(struct work *w, struct inlay_error *err)
 	const struct arguments *a = w->a;
 	const struct model_report_params params = { a->path, &a->inputs, a->nodes, a->time, a->threads };
 	struct il_session *own = NULL;
-	enum inlay_err rc = model_report_create(&w->report, &params, err);
-	if (!rc && !w->net)
+	enum inlay_err rc = model_report_create(&w->report, &params, &w->no_report);
+	if (rc && (rc != INLAY_ERR_UNSUPPORTED || a->nodes || a->time || a->json))
+		return il_fail(err, rc, "%s", w->no_report.text);
+	rc = INLAY_OK;
+	if (!w->net)
 		rc = il_session_open(&own, a->path, NULL, err);
 	if (rc)
 		return rc;

@@ -62,8 +62,8 @@ def the_same_pictures_within_a_level(scratch):
 
 
 def jpegs_are_spliced(scratch):
-    """From the compiled avatar comes, byte for byte, what a full encode with the same restart markers gives; decoded it
-    is what the pack gives."""
+    """JPEGs with restart markers that decode to what the pack gives; that they are what a full encode gives, byte for
+    byte, is the business of jpeg_splice_test.c."""
     out, _ = compile_pack(scratch, "--budget-mb", 0, "--jpeg-quality", 80)
     whole = decoded(pictures(PACK, scratch, "pack", "--model", model("unet_align"), "--quality", 80))
     spliced = pictures(out, scratch, "spliced")
@@ -84,7 +84,9 @@ def without_planes_there_are_jpegs_alone(scratch):
     assert size[out] < 0.7 * size[full], size
     assert pictures(out, scratch, "a") == pictures(full, scratch, "b")
     fails("lipsync", "--avatar", out, "--features", features(scratch), "-o", os.path.join(scratch, "x.mp4"),
-          says=["b.inlay", "--no-planes"])
+          says=["b.inlay", "--no-planes", "quality 90"])
+    fails("lipsync", "--avatar", out, "--features", features(scratch), "-o", os.path.join(scratch, "q", "%d.jpg"),
+          "--quality", 60, says=["b.inlay", "quality 90"])
 
 
 def workers_do_not_matter(scratch):
@@ -128,7 +130,7 @@ def parsing_masks_come_along(scratch):
 
 def info_and_check(scratch):
     out, _ = compile_pack(scratch, name="b.inlay")
-    text = works("avatar", "info", out).stdout.decode()
+    text = works("avatar", "info", os.path.join(out, "avatar.json")).stdout.decode()
     for part in ("compiled avatar", "stored", "JPEG           quality 90", "3 tensors computed beforehand"):
         assert part in text, (part, text)
     done = run("avatar", "check", out)  # that network takes other features than the pack's encoder gives
@@ -148,26 +150,35 @@ def info_and_check(scratch):
 # ---- stopping and going on ----
 
 def a_stopped_run_goes_on(scratch):
-    whole, _ = compile_pack(scratch)
-    out = os.path.join(scratch, "b.inlay")
-    command = [INLAY, "avatar", "compile", PACK, "--model", model("unet_align"), "-o", out]
-    resumed = 0
-    for number, delay in ((signal.SIGINT, 0.25), (signal.SIGKILL, 0.3), (signal.SIGTERM, 0.35)):
-        job = subprocess.Popen(command, stderr=subprocess.PIPE)
-        time.sleep(delay)
+    """Killed somewhere, and then with either journal cut back further, as a crash of the machine leaves them."""
+    whole = os.path.join(scratch, "whole.inlay")
+    works("avatar", "compile", "--demo", "-o", whole, "--frames", 60)
+    out, part = os.path.join(scratch, "b.inlay"), os.path.join(scratch, "b.inlay.part")
+    for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
+        job = subprocess.Popen([INLAY, "avatar", "compile", "--demo", "-o", out, "--frames", "60"], stderr=subprocess.PIPE)
+        journal = os.path.join(part, "hoisted.safetensors.journal")
+        seen = os.path.getsize(journal) if os.path.exists(journal) else 0
+        while job.poll() is None and (not os.path.exists(journal) or os.path.getsize(journal) < seen + 3000):
+            time.sleep(0.001)
         job.send_signal(number)
         text = job.stderr.read().decode()
-        status = job.wait(60)
-        resumed += "going on from frame" in text
-        if status == 0:
-            break
-        assert status in (130, 143, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM), (status, text)
-        assert not os.path.exists(out)
-    works("avatar", "compile", PACK, "--model", model("unet_align"), "-o", out, *(["-y"] if os.path.exists(out) else []))
-    for name in ("frames.safetensors", "hoisted.safetensors", "network.onnx"):
-        with open(os.path.join(whole, name), "rb") as a, open(os.path.join(out, name), "rb") as b:
-            assert a.read() == b.read(), name
-    folder_is_clean(scratch, "a.inlay", "b.inlay")
+        assert job.wait(60) in (-signal.SIGKILL, 130, 143), (job.returncode, text)
+        assert not os.path.exists(out) and os.path.exists(part)
+        assert number == signal.SIGKILL or "going on from frame" in text, text
+    for store, lines in (("frames", 1), ("frames", 2), ("hoisted", 1), ("hoisted", 4), ("hoisted", 0)):
+        again = os.path.join(scratch, f"{store}{lines}.inlay")
+        shutil.copytree(part, again + ".part")
+        journal = os.path.join(again + ".part", store + ".safetensors.journal")
+        with open(journal, "rb") as f:
+            kept = f.read().splitlines(keepends=True)
+        with open(journal, "wb") as f:
+            f.writelines(kept[:len(kept) - lines])
+        text = works("avatar", "compile", "--demo", "-o", again, "--frames", 60).stderr
+        assert "going on from frame" in text, text
+        for name in ("frames.safetensors", "hoisted.safetensors", "network.onnx"):
+            with open(os.path.join(whole, name), "rb") as a, open(os.path.join(again, name), "rb") as b:
+                assert a.read() == b.read(), (store, lines, name)
+        shutil.rmtree(again)
 
 
 # ---- what is refused ----
@@ -198,10 +209,12 @@ def bad_input(scratch):
     fails("avatar", "compile", PACK, "--model", model("lipsync_batch4"), "-o", out, says="4 frames at once")
     fails("avatar", "compile", PACK, "-o", os.path.join(scratch, "none", "x.inlay"), says="none")
     fails("avatar", "compile", PACK, "-o", out, "--budget-mb", "x", says="--budget-mb", status=2)
+    fails("avatar", "compile", PACK, "--audio-encoder", os.path.join(PACK, "avatar.json"), "-o", out, says="avatar.json")
     folder_is_clean(scratch)
     made, _ = compile_pack(scratch)
     fails("avatar", "compile", PACK, "--model", model("unet_align"), "-o", made, says=["exists", "-y"])
     fails("avatar", "compile", made, "-o", out, says="compiled already")
+    works("avatar", "compile", PACK, "--model", model("unet_align"), "-o", made + "/", "-y")
     alone = ("--features", features(scratch), "--format", "null")
     fails("lipsync", "--avatar", PACK, "--model", os.path.join(made, "network.onnx"), *alone, says="weights of a fused")
     standard, _ = compile_pack(scratch, "--standard", name="s.inlay")

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define INLAY_BUDGET_DEFAULT ((int64_t)16 << 20)
+#define INLAY_BUDGET_DEFAULT 16000000
 #define INLAY_BUDGET_NONE (-1)
 
 /* {0} is the default everywhere but for `avatar` and `output`. Strings are read during inlay_compile_create only. */

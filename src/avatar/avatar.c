@@ -101,7 +101,7 @@ void il_avatar_network(const struct il_avatar *avatar, struct il_lipsync_net_par
 	const struct il_safetensor *weights =
 		avatar->compiled ? il_compiled_constant(avatar->compiled, IL_STORE_FRAMES, IL_CONSTANT_WEIGHTS) : NULL;
 	params->path = avatar->model;
-	if (weights && weights->type == IL_ST_F32) {
+	if (weights && weights->type == IL_ST_F32 && (uintptr_t)weights->data % sizeof(float) == 0) {
 		params->weights = (const float *)(const void *)weights->data;
 		params->weight_count = weights->size / sizeof(float);
 	}
@@ -126,7 +126,8 @@ void il_avatar_destroy(struct il_avatar **slot)
 	free(avatar->pattern);
 	free(avatar->rects);
 	free(avatar->manifest);
-	free(avatar->rect_source);
+	free(avatar->rect_file);
+	free(avatar->landmarks);
 	free(avatar->parsing);
 	free(avatar->model);
 	free(avatar->audio_encoder);

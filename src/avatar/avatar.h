@@ -38,11 +38,11 @@ struct il_avatar {
 	int first;
 	int64_t frames;
 	int width, height;
-	struct inlay_rational fps; /* in lowest terms up to 1000000; 25 where a folder of pictures says nothing */
-	struct inlay_rect *rects;  /* [frames], inside the frame each */
-	char *manifest;            /* the avatar.json it comes from, or NULL */
-	char *rect_source; /* file of the rectangles, or pattern of landmark files numbered as frames; or NULL */
-	char *parsing;     /* printf pattern of parsing masks, numbered as the pictures (from 0 for a video) */
+	struct inlay_rational fps;   /* in lowest terms up to 1000000; 25 where a folder of pictures says nothing */
+	struct inlay_rect *rects;    /* [frames], inside the frame each */
+	char *manifest;              /* the avatar.json it comes from, or NULL */
+	char *rect_file, *landmarks; /* of the rectangles: a file, or a pattern numbered as frames; NULL */
+	char *parsing; /* printf pattern of parsing masks, numbered as the pictures (from 0 for a video) */
 	char *model, *audio_encoder;
 	int order; /* enum il_order, or -1 where the pack has no opinion */
 	int64_t start_frame;

@@ -59,21 +59,32 @@ static bool asked_to_stop(void *ctx)
 	return check_cancel(ctx) != INLAY_OK;
 }
 
+/* All that drawing takes of a frame. */
+static enum inlay_err check_frame(struct il_clip *clip, int64_t index, struct inlay_error *err)
+{
+	struct il_clip_patch patch = { 0 };
+	struct inlay_frame *frame = NULL;
+	const uint8_t *keep;
+	enum inlay_err rc = il_clip_has_frames(clip) ? il_clip_frame(clip, index, &frame, err) : INLAY_OK;
+	if (!rc && il_clip_has_patches(clip))
+		rc = il_clip_patch(clip, index, &patch, err);
+	if (!rc)
+		rc = il_clip_keep(clip, index, &keep, err);
+	inlay_frame_destroy(&frame);
+	inlay_frame_destroy(&patch.frame);
+	return rc;
+}
+
 /* Every checksum, and every frame unpacked. */
 static enum inlay_err check_compiled(const struct checking *c)
 {
 	struct il_clip *clip = NULL;
 	enum inlay_err rc = il_compiled_verify(c->avatar->compiled, asked_to_stop, (void *)c, c->faults->err);
 	rc = il_fault_pass(c->faults, rc);
-	if (!rc && il_compiled_find_kind(c->avatar->compiled, IL_KIND_PLANES) < 0)
-		return INLAY_OK;
 	if (!rc)
 		rc = il_fault_pass(c->faults, il_clip_open(&clip, c->avatar, 0, 1, c->faults->err));
-	for (int64_t i = 0; clip && !rc && i < c->avatar->frames && !(rc = check_cancel(c)); i++) {
-		struct inlay_frame *frame = NULL;
-		rc = il_fault_pass(c->faults, il_clip_frame(clip, i, &frame, c->faults->err));
-		inlay_frame_destroy(&frame);
-	}
+	for (int64_t i = 0; clip && !rc && i < c->avatar->frames && !(rc = check_cancel(c)); i++)
+		rc = il_fault_pass(c->faults, check_frame(clip, i, c->faults->err));
 	il_clip_destroy(&clip);
 	return rc;
 }

@@ -238,7 +238,13 @@ static enum inlay_err unpack(struct il_clip *clip, int64_t index, struct inlay_f
 
 bool il_clip_has_patches(const struct il_clip *clip)
 {
-	return clip->compiled && clip->patch >= 0 && clip->jpeg >= 0 && clip->index >= 0;
+	return clip->compiled && clip->patch >= 0 && clip->jpeg >= 0 && clip->index >= 0 &&
+	       il_compiled_info(clip->compiled)->jpeg_restart_interval > 0;
+}
+
+bool il_clip_has_frames(const struct il_clip *clip)
+{
+	return !clip->compiled || clip->planes >= 0;
 }
 
 const struct inlay_frame_info *il_clip_patch_info(const struct il_clip *clip)
@@ -251,9 +257,8 @@ enum inlay_err il_clip_patch(struct il_clip *clip, int64_t index, struct il_clip
 	const struct il_safetensor *raw = il_compiled_tensor(clip->compiled, clip->patch, index);
 	const struct il_safetensor *jpeg = il_compiled_tensor(clip->compiled, clip->jpeg, index);
 	const struct il_safetensor *offsets = il_compiled_tensor(clip->compiled, clip->index, index);
-	const struct il_jpeg_form form = il_prepared_form(clip->info.width, clip->info.height);
 	if (raw->size != il_raw_bytes(&clip->patch_info) ||
-	    offsets->size != il_jpeg_intervals(&form) * sizeof(uint32_t))
+	    offsets->size != il_jpeg_intervals(&clip->patches.form) * sizeof(uint32_t))
 		return il_fail(err, INLAY_ERR_FORMAT, "%s: %s does not fit the avatar; compile it again",
 		               clip->avatar->path, raw->name);
 	enum inlay_err rc = il_frame_pool_take(clip->patch_pool, &patch->frame, err);
@@ -263,8 +268,8 @@ enum inlay_err il_clip_patch(struct il_clip *clip, int64_t index, struct il_clip
 	il_frame_set_pts(patch->frame, index);
 	il_frame_set_colour(patch->frame, clip->info.colour);
 	patch->place = il_patches_place(&clip->patches, clip->avatar->rects[index]);
-	patch->base =
-		(struct il_jpeg_base){ form, jpeg->data, jpeg->size, (const uint32_t *)(const void *)offsets->data };
+	patch->base = (struct il_jpeg_base){ clip->patches.form, jpeg->data, jpeg->size,
+		                             (const uint32_t *)(const void *)offsets->data };
 	return INLAY_OK;
 }
 
@@ -379,29 +384,45 @@ static enum inlay_err open_pictures(struct il_clip *clip, struct inlay_frame **f
 	return rc;
 }
 
-static void open_compiled(struct il_clip *clip, const struct il_compiled *compiled)
+/* The number of a kind that is as it must be, or -1 where the avatar lacks it. */
+static enum inlay_err find_kind(const struct il_clip *clip, const char *name, enum il_safetensor_type type, int *kind,
+                                struct inlay_error *err)
+{
+	*kind = il_compiled_find_kind(clip->compiled, name);
+	if (*kind < 0 || il_compiled_kind_at(clip->compiled, *kind)->type == type)
+		return INLAY_OK;
+	return il_fail(err, INLAY_ERR_FORMAT, "%s: %s are %s, expected %s; compile again", clip->avatar->path, name,
+	               il_safetensor_type_name(il_compiled_kind_at(clip->compiled, *kind)->type),
+	               il_safetensor_type_name(type));
+}
+
+static enum inlay_err open_compiled(struct il_clip *clip, const struct il_compiled *compiled, struct inlay_error *err)
 {
 	const struct il_compiled_info *info = il_compiled_info(compiled);
+	const struct il_jpeg_form form = il_prepared_form(info->width, info->height, info->jpeg_restart_interval);
 	clip->compiled = compiled;
-	clip->planes = il_compiled_find_kind(compiled, IL_KIND_PLANES);
-	clip->patch = il_compiled_find_kind(compiled, IL_KIND_PATCH);
-	clip->jpeg = il_compiled_find_kind(compiled, IL_KIND_JPEG);
-	clip->index = il_compiled_find_kind(compiled, IL_KIND_INDEX);
-	clip->keep = il_compiled_find_kind(compiled, IL_KIND_KEEP);
+	enum inlay_err rc = find_kind(clip, IL_KIND_PLANES, IL_ST_U8, &clip->planes, err);
+	if (!rc)
+		rc = find_kind(clip, IL_KIND_PATCH, IL_ST_U8, &clip->patch, err);
+	if (!rc)
+		rc = find_kind(clip, IL_KIND_JPEG, IL_ST_U8, &clip->jpeg, err);
+	if (!rc)
+		rc = find_kind(clip, IL_KIND_INDEX, IL_ST_U32, &clip->index, err);
+	if (!rc)
+		rc = find_kind(clip, IL_KIND_KEEP, IL_ST_U8, &clip->keep, err);
 	clip->info = (struct inlay_frame_info){ INLAY_PIX_I420, info->width, info->height, info->colour };
-	il_patches_init(&clip->patches, info->width, info->height, info->rects, info->frames);
+	il_patches_init(&clip->patches, &form, info->rects, info->frames);
 	clip->patch_info = clip->info;
 	clip->patch_info.width = clip->patches.width;
 	clip->patch_info.height = clip->patches.height;
+	return rc;
 }
 
 static enum inlay_err open_source(struct il_clip *clip, struct il_avatar *avatar, unsigned threads,
                                   struct inlay_frame **first, struct inlay_error *err)
 {
-	if (avatar->compiled) {
-		open_compiled(clip, avatar->compiled);
-		return INLAY_OK;
-	}
+	if (avatar->compiled)
+		return open_compiled(clip, avatar->compiled, err);
 	return avatar->video ? open_video(clip, avatar, threads, err) : open_pictures(clip, first, err);
 }
 

@@ -43,6 +43,8 @@ struct il_clip_patch {
 	struct il_jpeg_base base; /* of the whole frame; lives with the avatar */
 };
 bool il_clip_has_patches(const struct il_clip *clip);
+/* False for a compiled avatar that was made without whole frames: il_clip_frame fails. */
+bool il_clip_has_frames(const struct il_clip *clip);
 const struct inlay_frame_info *il_clip_patch_info(const struct il_clip *clip);
 enum inlay_err il_clip_patch(struct il_clip *clip, int64_t index, struct il_clip_patch *patch, struct inlay_error *err);
 

@@ -121,6 +121,9 @@ static enum inlay_err find_cell(struct il_compiled *c, int k, int64_t frame, str
 		return il_fail(err, INLAY_ERR_FORMAT,
 		               "%s: %s.safetensors: tensor %s is not as " IL_COMPILED_MANIFEST " says", c->path,
 		               store_name, name);
+	if ((uintptr_t)tensor->data % il_safetensor_item_size(tensor->type))
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: %s.safetensors: tensor %s is not aligned; compile again",
+		               c->path, store_name, name);
 	c->cells[frame * c->manifest.kind_count + k] = tensor;
 	uint32_t at = (uint32_t)(tensor - il_safetensors_at(store, 0));
 	struct run *run = &c->runs[kind->store][frame];

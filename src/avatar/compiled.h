@@ -32,8 +32,7 @@ struct il_compiled_info {
 	struct inlay_colour colour;
 	const struct inlay_rect *rects;          /* [frames], not empty, inside the frame each */
 	int jpeg_quality, jpeg_restart_interval; /* 1..100; MCUs between markers. Both 0 where there are no JPEGs */
-	int64_t budget_bytes;                    /* of memory that drawing should stay within; 0: none said */
-	const char *network, *frame_network, *audio_encoder; /* files in the folder, or NULL */
+	const char *network, *audio_encoder;     /* files in the folder, or NULL */
 };
 
 struct il_compiled_kind {

@@ -144,18 +144,17 @@ static json_t *manifest_json(const struct il_compiled_manifest *m, const char *s
 {
 	const struct il_compiled_info *info = &m->info;
 	json_t *made_by = json_sprintf("inlay %s", inlay_version());
-	return json_pack("{s:i, s:o, s:o, s:s, s:I, s:i, s:i, s:[i, i], s:I, s:I, s:s*, s:s*, s:{s:i, s:i, s:i, s:i},"
-	                 " s:o, s:o*, s:s*, s:s*, s:s*, s:o, s:o}",
-	                 "inlay_compiled", IL_COMPILED_VERSION, "made_by", made_by, "sources",
-	                 sources_json(m->sources, m->source_count), "settings", settings, "frames",
-	                 (json_int_t)info->frames, "width", info->width, "height", info->height, "fps", info->fps.num,
-	                 info->fps.den, "start_frame", (json_int_t)info->start_frame, "budget_bytes",
-	                 (json_int_t)info->budget_bytes, "order", info->order < 0 ? NULL : il_order_name(info->order),
-	                 "interp", info->interp < 0 ? NULL : il_compiled_interp_names[info->interp], "colour", "matrix",
-	                 (int)info->colour.matrix, "range", (int)info->colour.range, "primaries",
-	                 info->colour.primaries, "transfer", info->colour.transfer, "rects", rects_json(info), "jpeg",
-	                 jpeg_json(info), "network", info->network, "frame_network", info->frame_network,
-	                 "audio_encoder", info->audio_encoder, "kinds", kinds_json(m), "files", files_json(m));
+	return json_pack(
+		"{s:i, s:o, s:o, s:s, s:I, s:i, s:i, s:[i, i], s:I, s:s*, s:s*, s:{s:i, s:i, s:i, s:i},"
+		" s:o, s:o*, s:s*, s:s*, s:o, s:o}",
+		"inlay_compiled", IL_COMPILED_VERSION, "made_by", made_by, "sources",
+		sources_json(m->sources, m->source_count), "settings", settings, "frames", (json_int_t)info->frames,
+		"width", info->width, "height", info->height, "fps", info->fps.num, info->fps.den, "start_frame",
+		(json_int_t)info->start_frame, "order", info->order < 0 ? NULL : il_order_name(info->order), "interp",
+		info->interp < 0 ? NULL : il_compiled_interp_names[info->interp], "colour", "matrix",
+		(int)info->colour.matrix, "range", (int)info->colour.range, "primaries", info->colour.primaries,
+		"transfer", info->colour.transfer, "rects", rects_json(info), "jpeg", jpeg_json(info), "network",
+		info->network, "audio_encoder", info->audio_encoder, "kinds", kinds_json(m), "files", files_json(m));
 }
 
 char *il_compiled_manifest_format(const struct il_compiled_manifest *m, const char *settings)

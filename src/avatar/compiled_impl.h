@@ -6,13 +6,13 @@
  *     sources          [{"path", "size" in bytes, "mtime_ns", "xxh3": sum of the contents, 16 hexadecimal digits}];
  *                      paths below the folder that NAME.inlay stands in are relative to that folder
  *     settings         the writer's text
- *     frames, width, height, start_frame, budget_bytes
+ *     frames, width, height, start_frame
  *     fps              [numerator, denominator]
  *     order, interp    "bounce" .., "linear" or "cubic", or absent
  *     colour           {"matrix", "range", "primaries", "transfer"} as in inlay/frame.h
  *     rects            [[x0, y0, x1, y1], ...], one a frame
  *     jpeg             {"quality", "restart_interval"}, or absent
- *     network, frame_network, audio_encoder    a name of files, or absent
+ *     network, audio_encoder    a name of files, or absent
  *     kinds            {KIND: {"file": "frames" or "hoisted", "type", "shape": with null for what varies}}
  *     files            {NAME: {"size", "xxh3"}}; of .safetensors, which hold their own sums, the size alone
  */

@@ -336,9 +336,7 @@ static enum inlay_err take_numbers(const struct reader *r, const json_t *root, s
 		rc = take_int(r, root, "width", 1, MAX_SIDE, &info->width);
 	if (!rc)
 		rc = take_int(r, root, "height", 1, MAX_SIDE, &info->height);
-	if (!rc)
-		rc = take_integer(r, root, "start_frame", 0, info->frames - 1, &info->start_frame);
-	return rc ? rc : take_integer(r, root, "budget_bytes", 0, INT64_MAX, &info->budget_bytes);
+	return rc ? rc : take_integer(r, root, "start_frame", 0, info->frames - 1, &info->start_frame);
 }
 
 static enum inlay_err take_all(const struct reader *r, struct il_compiled_manifest *m)
@@ -367,8 +365,6 @@ static enum inlay_err take_all(const struct reader *r, struct il_compiled_manife
 	if (!rc)
 		rc = take_network(r, m, "network", &info->network);
 	if (!rc)
-		rc = take_network(r, m, "frame_network", &info->frame_network);
-	if (!rc)
 		rc = take_network(r, m, "audio_encoder", &info->audio_encoder);
 	return rc ? rc : take_kinds(r, m);
 }
@@ -390,11 +386,10 @@ static enum inlay_err check_version(const struct reader *r, const json_t *root)
 enum inlay_err il_compiled_manifest_parse(const void *data, size_t size, const char *name,
                                           struct il_compiled_manifest *m, struct inlay_error *err)
 {
-	static const char *const keys[] = {
-		"inlay_compiled", "made_by",       "sources", "settings", "frames", "width", "height", "fps",
-		"start_frame",    "budget_bytes",  "order",   "interp",   "colour", "rects", "jpeg",   "network",
-		"frame_network",  "audio_encoder", "kinds",   "files",    NULL
-	};
+	static const char *const keys[] = { "inlay_compiled", "made_by", "sources", "settings",    "frames",
+		                            "width",          "height",  "fps",     "start_frame", "order",
+		                            "interp",         "colour",  "rects",   "jpeg",        "network",
+		                            "audio_encoder",  "kinds",   "files",   NULL };
 	struct reader r = { name, err };
 	*m = (struct il_compiled_manifest){ 0 };
 	enum inlay_err rc = il_json_parse(data, size, name, &m->root, err);

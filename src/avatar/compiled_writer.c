@@ -8,6 +8,7 @@
 
 #include "avatar/compiled_folder.h"
 #include "avatar/compiled_impl.h"
+#include "avatar/pack_impl.h"
 #include "base/file.h"
 #include "inlay/version.h"
 
@@ -128,7 +129,8 @@ static enum inlay_err open_stores(struct il_compiled_writer *w, const struct il_
 
 static bool plan_is_sound(const struct il_compiled_plan *plan)
 {
-	bool sound = plan->frames > 0 && plan->frames <= 4194304 && plan->name_bytes < IL_COMPILED_NAME_BYTES - 32;
+	bool sound = plan->frames > 0 && plan->frames <= IL_PACK_MAX_FRAMES &&
+	             plan->name_bytes < IL_COMPILED_NAME_BYTES - 32;
 	for (int s = 0; s < IL_COMPILED_STORES; s++)
 		sound = sound && plan->kinds[s] >= 0 && plan->kinds[s] <= IL_COMPILED_MAX_KINDS &&
 		        plan->constants[s] >= 0;

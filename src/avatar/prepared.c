@@ -10,16 +10,16 @@
 
 /* ---- places ---- */
 
-struct il_jpeg_form il_prepared_form(int width, int height)
+struct il_jpeg_form il_prepared_form(int width, int height, int interval)
 {
-	return (struct il_jpeg_form){ width, height, false, IL_JPEG_INTERVAL };
+	return (struct il_jpeg_form){ width, height, false, interval };
 }
 
 /* What must lie in a patch: all that splicing and cropping read. */
-static struct inlay_rect needed(int width, int height, struct inlay_rect rect)
+static struct inlay_rect needed(const struct il_jpeg_form *form, struct inlay_rect rect)
 {
-	const struct il_jpeg_form form = il_prepared_form(width, height);
-	struct inlay_rect area = il_jpeg_splice_area(&form, rect);
+	const int width = form->width, height = form->height;
+	struct inlay_rect area = il_jpeg_splice_area(form, rect);
 	return (struct inlay_rect){ area.x0 > MARGIN ? area.x0 - MARGIN : 0, area.y0 > MARGIN ? area.y0 - MARGIN : 0,
 		                    area.x1 + MARGIN < width ? area.x1 + MARGIN : width,
 		                    area.y1 + MARGIN < height ? area.y1 + MARGIN : height };
@@ -31,12 +31,13 @@ static int even_rest(int length, int whole)
 	return length + ((whole - length) & 1);
 }
 
-void il_patches_init(struct il_patches *patches, int width, int height, const struct inlay_rect *rects, int64_t frames)
+void il_patches_init(struct il_patches *patches, const struct il_jpeg_form *form, const struct inlay_rect *rects,
+                     int64_t frames)
 {
-	*patches = (struct il_patches){ 0, 0, width, height };
+	*patches = (struct il_patches){ .form = *form };
 	for (int64_t i = 0; i < frames; i++) {
-		const struct inlay_rect area = needed(width, height, rects[i]);
-		int w = even_rest(area.x1 - area.x0, width), h = even_rest(area.y1 - area.y0, height);
+		const struct inlay_rect area = needed(form, rects[i]);
+		int w = even_rest(area.x1 - area.x0, form->width), h = even_rest(area.y1 - area.y0, form->height);
 		patches->width = w > patches->width ? w : patches->width;
 		patches->height = h > patches->height ? h : patches->height;
 	}
@@ -44,9 +45,9 @@ void il_patches_init(struct il_patches *patches, int width, int height, const st
 
 struct inlay_rect il_patches_place(const struct il_patches *p, struct inlay_rect rect)
 {
-	const struct inlay_rect area = needed(p->frame_width, p->frame_height, rect);
-	int x = area.x0 + p->width <= p->frame_width ? area.x0 : p->frame_width - p->width;
-	int y = area.y0 + p->height <= p->frame_height ? area.y0 : p->frame_height - p->height;
+	const struct inlay_rect area = needed(&p->form, rect);
+	int x = area.x0 + p->width <= p->form.width ? area.x0 : p->form.width - p->width;
+	int y = area.y0 + p->height <= p->form.height ? area.y0 : p->form.height - p->height;
 	return (struct inlay_rect){ x, y, x + p->width, y + p->height };
 }
 
@@ -126,6 +127,9 @@ enum inlay_err il_packer_create(struct il_packer **out, const struct inlay_frame
 	if (raw_bytes > LZ4_MAX_INPUT_SIZE)
 		return il_fail(err, INLAY_ERR_UNSUPPORTED, "frames of %dx%d are too large to keep", frame->width,
 		               frame->height);
+	struct inlay_frame_info patch = *frame;
+	patch.width = patches->width;
+	patch.height = patches->height;
 	struct il_packer *packer = calloc(1, sizeof *packer);
 	if (!packer)
 		return il_fail_memory(err);
@@ -135,8 +139,8 @@ enum inlay_err il_packer_create(struct il_packer **out, const struct inlay_frame
 	packer->raw_bytes = raw_bytes;
 	packer->block_bytes = LZ4_compressBound((int)raw_bytes);
 	packer->raw = malloc(raw_bytes);
-	packer->recoloured = malloc(raw_bytes);
-	packer->patch = malloc(raw_bytes);
+	packer->recoloured = malloc(il_same_yuv(&frame->colour, &il_jpeg_colour) ? 1 : raw_bytes);
+	packer->patch = malloc(il_raw_bytes(&patch));
 	packer->block = malloc((size_t)packer->block_bytes);
 	enum inlay_err rc = packer->raw && packer->recoloured && packer->patch && packer->block
 	                            ? il_jpeg_splicer_create(&packer->splicer, err)
@@ -179,7 +183,6 @@ static size_t copy_patch(const struct inlay_planes *planes, struct inlay_rect pl
 enum inlay_err il_packer_pack(struct il_packer *packer, const struct inlay_frame *frame, struct inlay_rect rect,
                               struct il_packed *packed, struct inlay_error *err)
 {
-	const struct il_jpeg_form form = il_prepared_form(packer->frame.width, packer->frame.height);
 	struct inlay_planes planes;
 	il_raw_copy(frame, packer->raw, false);
 	int bytes = LZ4_compress_default((const char *)packer->raw, packer->block, (int)packer->raw_bytes,
@@ -192,7 +195,8 @@ enum inlay_err il_packer_pack(struct il_packer *packer, const struct inlay_frame
 	packed->patch = packer->patch;
 	packed->patch_bytes = copy_patch(&planes, il_patches_place(&packer->patches, rect), packer->patch);
 	const struct inlay_planes drawn = jpeg_colours(&packer->frame, &planes, packer->recoloured);
-	enum inlay_err rc = il_jpeg_splicer_encode(packer->splicer, &form, packer->quality, &drawn, &packed->jpeg, err);
+	enum inlay_err rc = il_jpeg_splicer_encode(packer->splicer, &packer->patches.form, packer->quality, &drawn,
+	                                           &packed->jpeg, err);
 	inlay_frame_unmap(frame);
 	return rc;
 }

@@ -1,7 +1,7 @@
 /* What the tensors of a compiled avatar's frames mean (compiled.h holds them).
  *
  *   planes   U8 [bytes]   the frame: I420 without padding, as an LZ4 block
- *   patch    U8 [bytes]   the pixels around the rectangle: I420 of il_prepared_geometry's size, without padding
+ *   patch    U8 [bytes]   the pixels around the rectangle: I420 of il_patches_init's size, without padding
  *   jpeg     U8 [bytes]   the frame as a JPEG cut by restart markers (media/jpeg_splice.h)
  *   index    U32 [n]      where its intervals begin
  *   keep     U8 [h, w]    of the rectangle: 1 where the parsing mask keeps the frame's own pixel
@@ -27,15 +27,16 @@
 #define IL_KIND_KEEP "keep"
 #define IL_CONSTANT_WEIGHTS "weights"
 
-/* Of a frame's JPEG. */
-struct il_jpeg_form il_prepared_form(int width, int height);
+/* Of a frame's JPEG; interval: MCUs between restart markers. */
+struct il_jpeg_form il_prepared_form(int width, int height, int interval);
 
 /* All patches of an avatar have one size; they begin at even pixels and lie inside the frame. */
 struct il_patches {
 	int width, height; /* of a patch */
-	int frame_width, frame_height;
+	struct il_jpeg_form form;
 };
-void il_patches_init(struct il_patches *patches, int width, int height, const struct inlay_rect *rects, int64_t frames);
+void il_patches_init(struct il_patches *patches, const struct il_jpeg_form *form, const struct inlay_rect *rects,
+                     int64_t frames);
 /* Where the patch of a rectangle lies. */
 struct inlay_rect il_patches_place(const struct il_patches *patches, struct inlay_rect rect);
 

@@ -142,17 +142,17 @@ enum inlay_err il_rects_parse(struct il_avatar *avatar, const void *data, size_t
 	return rc;
 }
 
-static enum inlay_err note_source(struct il_avatar *avatar, const char *path, struct inlay_error *err)
+static enum inlay_err note_source(char **place, const char *path, struct inlay_error *err)
 {
-	free(avatar->rect_source);
-	avatar->rect_source = strdup(path);
-	return avatar->rect_source ? INLAY_OK : il_fail_memory(err);
+	free(*place);
+	*place = strdup(path);
+	return *place ? INLAY_OK : il_fail_memory(err);
 }
 
 enum inlay_err il_rects_read(struct il_avatar *avatar, const char *path, struct il_faults *faults)
 {
 	struct il_bytes bytes = { 0 };
-	if (note_source(avatar, path, faults->err))
+	if (note_source(&avatar->rect_file, path, faults->err))
 		return INLAY_ERR_MEMORY;
 	enum inlay_err rc = il_file_read(path, MAX_JSON_BYTES, &bytes, faults->err);
 	if (rc)
@@ -240,7 +240,7 @@ enum inlay_err il_lms_parse(const void *data, size_t size, const char *name, str
 enum inlay_err il_rects_read_landmarks(struct il_avatar *avatar, const char *pattern, int64_t first,
                                        struct il_faults *faults)
 {
-	enum inlay_err rc = note_source(avatar, pattern, faults->err);
+	enum inlay_err rc = note_source(&avatar->landmarks, pattern, faults->err);
 	for (int64_t i = 0; !rc && i < avatar->frames; i++) {
 		char path[IL_PATTERN_PATH];
 		struct il_bytes bytes = { 0 };

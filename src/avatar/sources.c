@@ -25,13 +25,10 @@ static bool add(struct list *list, const char *path)
 	return list->paths[list->count] && ++list->count;
 }
 
-/* One file, or one for each frame. */
 static bool add_pattern(struct list *list, const struct il_avatar *avatar, const char *pattern)
 {
 	char path[IL_PATTERN_PATH];
-	if (!pattern || !strchr(pattern, '%'))
-		return add(list, pattern);
-	for (int64_t i = 0; i < avatar->frames; i++) {
+	for (int64_t i = 0; pattern && i < avatar->frames; i++) {
 		if (!add(list, il_pattern_path(pattern, avatar->first + i, path)))
 			return false;
 	}
@@ -42,9 +39,9 @@ enum inlay_err il_avatar_sources(const struct il_avatar *avatar, char ***paths, 
 {
 	struct list list = { 0 };
 	bool ok = add(&list, avatar->manifest) && add(&list, avatar->video) &&
-	          add_pattern(&list, avatar, avatar->pattern) && add_pattern(&list, avatar, avatar->rect_source) &&
-	          add_pattern(&list, avatar, avatar->parsing) && add(&list, avatar->model) &&
-	          add(&list, avatar->audio_encoder);
+	          add_pattern(&list, avatar, avatar->pattern) && add(&list, avatar->rect_file) &&
+	          add_pattern(&list, avatar, avatar->landmarks) && add_pattern(&list, avatar, avatar->parsing) &&
+	          add(&list, avatar->model) && add(&list, avatar->audio_encoder);
 	*paths = list.paths;
 	*count = list.count;
 	if (ok)

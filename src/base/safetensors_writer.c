@@ -245,13 +245,23 @@ static enum inlay_err sync_data(struct il_safetensors_writer *w, struct inlay_er
 	return il_journal_sync(&w->journal, il_journal_end(&w->journal), err);
 }
 
-/* The file is as long as its tensors, so what is skipped for a pad reads as zeros. */
+/* The file is as long as its tensors, so that what is skipped for a pad reads as zeros: what a write that failed has
+ * left goes. */
+static void cut_to_tensors(struct il_safetensors_writer *w)
+{
+	if (ftruncate(w->fd, (off_t)(w->data_start + il_journal_end(&w->journal))) < 0)
+		il_log_debug("%s: cannot be cut to its tensors", w->path);
+}
+
 enum inlay_err il_safetensors_writer_add(struct il_safetensors_writer *w, const struct il_safetensor *given,
                                          struct inlay_error *err)
 {
 	struct il_safetensor tensor = *given;
 	enum inlay_err rc = check_tensor(w, given, err);
 	if (rc)
+		return rc;
+	/* Before it is in the file, so that an error means that it is not. */
+	if (il_journal_end(&w->journal) - w->journal.synced >= SYNC_BYTES && (rc = sync_data(w, err)))
 		return rc;
 	tensor.offset = il_journal_next(&w->journal, tensor.size, w->plan.align);
 	if (tensor.offset > MAX_FILE - tensor.size)
@@ -260,10 +270,12 @@ enum inlay_err il_safetensors_writer_add(struct il_safetensors_writer *w, const 
 	rc = write_at(w, tensor.data, tensor.size, w->data_start + tensor.offset, err);
 	if (!rc)
 		rc = il_journal_add(&w->journal, &tensor, il_safetensor_sum(&tensor, tensor.data), err);
-	if (rc)
+	if (rc) {
+		cut_to_tensors(w);
 		return rc;
+	}
 	*find_slot(w, given->name) = (uint32_t)w->journal.count;
-	return il_journal_end(&w->journal) - w->journal.synced >= SYNC_BYTES ? sync_data(w, err) : INLAY_OK;
+	return INLAY_OK;
 }
 
 /* The header. */

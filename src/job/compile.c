@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* asprintf */
 #include "inlay/compile.h"
 
 #include <inttypes.h>
@@ -16,13 +17,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "composite/place.h"
+#include "infer/audio_encoder.h"
 #include "infer/lipsync_compile.h"
 #include "infer/session.h"
 #include "inlay/version.h"
 #include "pipeline/pipeline.h"
 
 #define STAGES 4
-#define MAX_KINDS 72
+#define MAX_HOISTED 64 /* as il_lipsync_net takes */
 #define PROGRESS_MS 200
 #define NETWORK "network.onnx"
 #define ENCODER "audio_encoder.onnx"
@@ -37,7 +39,7 @@ struct item {
 	uint8_t *keep;
 	struct il_packer *packer;
 	struct il_packed packed;
-	struct il_tensor hoisted[MAX_KINDS];
+	struct il_tensor hoisted[MAX_HOISTED];
 };
 
 struct inlay_compile {
@@ -51,6 +53,7 @@ struct inlay_compile {
 	struct item *items;
 	unsigned n_items;
 
+	char *output;
 	struct il_patches patches;
 	bool has_network, no_planes;
 	int interp, quality;
@@ -129,6 +132,16 @@ static bool is_finite(const struct il_tensor *tensor)
 	return !wrong;
 }
 
+/* Nothing for what an earlier run has written: one that was killed may have come to the middle of a frame. */
+static enum inlay_err add(struct inlay_compile *job, enum il_compiled_store store, const char *kind, int64_t frame,
+                          enum il_safetensor_type type, int rank, const size_t *dims, const void *data,
+                          struct inlay_error *err)
+{
+	if (il_compiled_writer_has(job->writer, store, kind, frame))
+		return INLAY_OK;
+	return il_compiled_writer_add(job->writer, store, kind, frame, type, rank, dims, data, err);
+}
+
 static enum inlay_err write_hoisted(struct inlay_compile *job, struct item *item, struct inlay_error *err)
 {
 	enum inlay_err rc = INLAY_OK;
@@ -145,8 +158,8 @@ static enum inlay_err write_hoisted(struct inlay_compile *job, struct item *item
 			             "the network computes (--budget-mb 0)",
 			             job->avatar->model, name, item->index);
 		if (!rc)
-			rc = il_compiled_writer_add(job->writer, IL_STORE_HOISTED, name, item->index, IL_ST_F16,
-			                            tensor->rank, dims, tensor->data, err);
+			rc = add(job, IL_STORE_HOISTED, name, item->index, IL_ST_F16, tensor->rank, dims, tensor->data,
+			         err);
 	}
 	for (int i = 0; job->before && i < il_session_outputs(job->before); i++)
 		il_tensor_clear(&item->hoisted[i]);
@@ -156,7 +169,7 @@ static enum inlay_err write_hoisted(struct inlay_compile *job, struct item *item
 static enum inlay_err write_bytes(struct inlay_compile *job, const struct item *item, const char *kind,
                                   const void *data, size_t size, struct inlay_error *err)
 {
-	return il_compiled_writer_add(job->writer, IL_STORE_FRAMES, kind, item->index, IL_ST_U8, 1, &size, data, err);
+	return add(job, IL_STORE_FRAMES, kind, item->index, IL_ST_U8, 1, &size, data, err);
 }
 
 static enum inlay_err write_keep(struct inlay_compile *job, const struct item *item, struct inlay_error *err)
@@ -165,8 +178,7 @@ static enum inlay_err write_keep(struct inlay_compile *job, const struct item *i
 	const size_t dims[] = { (size_t)(rect.y1 - rect.y0), (size_t)(rect.x1 - rect.x0) };
 	if (!item->keep)
 		return INLAY_OK;
-	return il_compiled_writer_add(job->writer, IL_STORE_FRAMES, IL_KIND_KEEP, item->index, IL_ST_U8, 2, dims,
-	                              item->keep, err);
+	return add(job, IL_STORE_FRAMES, IL_KIND_KEEP, item->index, IL_ST_U8, 2, dims, item->keep, err);
 }
 
 static enum inlay_err write_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
@@ -179,8 +191,8 @@ static enum inlay_err write_stage(void *ctx, unsigned worker, int64_t k, void *c
 	(void)worker, (void)k, (void)n;
 	enum inlay_err rc = write_bytes(job, item, IL_KIND_JPEG, packed->jpeg.data, packed->jpeg.size, err);
 	if (!rc)
-		rc = il_compiled_writer_add(job->writer, IL_STORE_FRAMES, IL_KIND_INDEX, item->index, IL_ST_U32, 1,
-		                            &intervals, packed->jpeg.offsets, err);
+		rc = add(job, IL_STORE_FRAMES, IL_KIND_INDEX, item->index, IL_ST_U32, 1, &intervals,
+		         packed->jpeg.offsets, err);
 	if (!rc)
 		rc = write_bytes(job, item, IL_KIND_PATCH, packed->patch, packed->patch_bytes, err);
 	if (!rc && !job->no_planes)
@@ -196,12 +208,23 @@ static enum inlay_err check_params(const struct inlay_compile_params *p, struct 
 {
 	if (!p->avatar || !p->output)
 		return il_fail(err, INLAY_ERR_INVALID, "no %s given", p->avatar ? "output" : "avatar");
-	if (strcmp(il_path_extension(p->output), "inlay") != 0)
-		return il_fail(err, INLAY_ERR_INVALID, "%s: expected a name that ends in .inlay", p->output);
 	if (p->frames < 0)
 		return il_fail(err, INLAY_ERR_INVALID, "the number of frames must not be negative");
 	if (p->jpeg_quality < 0 || p->jpeg_quality > 100)
 		return il_fail(err, INLAY_ERR_INVALID, "quality %d: expected 1 to 100", p->jpeg_quality);
+	return INLAY_OK;
+}
+
+/* Without the slashes that completion types behind a folder. */
+static enum inlay_err take_output(struct inlay_compile *job, const char *output, struct inlay_error *err)
+{
+	job->output = strdup(output);
+	if (!job->output)
+		return il_fail_memory(err);
+	for (size_t n = strlen(output); n > 1 && job->output[n - 1] == '/'; n--)
+		job->output[n - 1] = 0;
+	if (strcmp(il_path_extension(job->output), "inlay") != 0)
+		return il_fail(err, INLAY_ERR_INVALID, "%s: expected a name that ends in .inlay", output);
 	return INLAY_OK;
 }
 
@@ -264,11 +287,39 @@ static enum inlay_err compile_network(struct inlay_compile *job, const struct in
 	const struct il_session_params session = { .threads = p->threads ? p->threads : il_cpu_count() };
 	rc = il_session_open_memory(&job->before, job->net.before, job->net.before_bytes, job->avatar->model, &session,
 	                            err);
-	if (!rc && il_session_outputs(job->before) > MAX_KINDS - 8)
-		rc = il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: %d tensors to store; expected at most %d",
-		             job->avatar->model, il_session_outputs(job->before), MAX_KINDS - 8);
+	if (!rc && il_session_outputs(job->before) > MAX_HOISTED)
+		rc = il_fail(err, INLAY_ERR_UNSUPPORTED,
+		             "%s: %d tensors to store; expected at most %d: a smaller --budget-mb stores fewer",
+		             job->avatar->model, il_session_outputs(job->before), MAX_HOISTED);
 	if (!rc)
 		rc = il_place_create(&job->cutter, job->net.info.size, (enum il_interp)job->interp, err);
+	return rc;
+}
+
+static bool encoder_fits(size_t row, size_t audio)
+{
+	return 8 * row == audio || 16 * row == audio;
+}
+
+/* It goes along as a file: what does not open, has weights in a file of their own, or belongs to another network is
+ * told now. */
+static enum inlay_err check_encoder(const struct inlay_compile *job, struct inlay_error *err)
+{
+	const char *path = job->avatar->audio_encoder;
+	struct il_graph *graph = NULL;
+	struct il_audio_encoder *encoder = NULL;
+	if (!path)
+		return INLAY_OK;
+	enum inlay_err rc = il_graph_read(&graph, path, err);
+	if (!rc)
+		rc = il_audio_encoder_open(&encoder, path, err);
+	if (!rc && job->has_network && !encoder_fits(il_audio_encoder_floats(encoder), job->net.info.audio_floats))
+		il_log_warn(
+			"%s: gives %zu numbers a row, which the network's audio of %zu is no 8 or 16 rows of: drawing "
+			"needs another (--audio-encoder), or ready features (--features)",
+			path, il_audio_encoder_floats(encoder), job->net.info.audio_floats);
+	il_audio_encoder_destroy(&encoder);
+	il_graph_destroy(&graph);
 	return rc;
 }
 
@@ -337,7 +388,7 @@ static enum inlay_err compare_on(struct inlay_compile *job, const struct inlay_c
 		                                         .bytes = job->net.network_bytes,
 		                                         .weights = job->net.weights.data,
 		                                         .weight_count = job->net.weights.count };
-	struct il_tensor hoisted[MAX_KINDS] = { 0 };
+	struct il_tensor hoisted[MAX_HOISTED] = { 0 };
 	struct il_lipsync_net *was = NULL, *is = NULL;
 	enum inlay_err rc = il_lipsync_net_open(&was, &was_params, err);
 	if (!rc)
@@ -393,6 +444,13 @@ static enum inlay_err compare(struct inlay_compile *job, const struct inlay_comp
 
 /* ---- the output ---- */
 
+static void make_patches(struct inlay_compile *job)
+{
+	const struct il_avatar *avatar = job->avatar;
+	const struct il_jpeg_form form = il_prepared_form(avatar->width, avatar->height, IL_JPEG_INTERVAL);
+	il_patches_init(&job->patches, &form, avatar->rects, avatar->frames);
+}
+
 static int64_t bytes_of_frame(const struct inlay_compile *job)
 {
 	const struct inlay_frame_info *frame = il_clip_info(job->clip);
@@ -406,8 +464,9 @@ static int64_t bytes_of_frame(const struct inlay_compile *job)
 }
 
 /* Running out of space after an hour helps nobody. */
-static enum inlay_err check_space(const struct inlay_compile *job, const char *output, struct inlay_error *err)
+static enum inlay_err check_space(const struct inlay_compile *job, struct inlay_error *err)
 {
+	const char *output = job->output;
 	struct statvfs space;
 	char *folder = il_path_folder(output);
 	int64_t needed = bytes_of_frame(job) * (job->avatar->frames - job->first);
@@ -451,9 +510,9 @@ static enum inlay_err write_networks(struct inlay_compile *job, struct inlay_err
 		free(path);
 	}
 	const size_t count = job->net.weights.count;
-	if (!rc && count && !il_compiled_writer_has(job->writer, IL_STORE_FRAMES, IL_CONSTANT_WEIGHTS, -1))
-		rc = il_compiled_writer_add(job->writer, IL_STORE_FRAMES, IL_CONSTANT_WEIGHTS, -1, IL_ST_F32, 1, &count,
-		                            job->net.weights.data, err);
+	if (!rc && count)
+		rc = add(job, IL_STORE_FRAMES, IL_CONSTANT_WEIGHTS, -1, IL_ST_F32, 1, &count, job->net.weights.data,
+		         err);
 	if (!rc && job->avatar->audio_encoder)
 		rc = il_compiled_writer_copy(job->writer, ENCODER, job->avatar->audio_encoder, err);
 	return rc;
@@ -462,18 +521,22 @@ static enum inlay_err write_networks(struct inlay_compile *job, struct inlay_err
 static enum inlay_err open_writer(struct inlay_compile *job, const struct inlay_compile_params *p,
                                   struct inlay_error *err)
 {
-	char settings[512];
+	char *settings = NULL;
 	char **sources;
 	size_t count;
-	snprintf(settings, sizeof settings,
-	         "inlay %s; interp %d, quality %d, interval %d, budget %" PRId64
-	         ", planes %d, fused %d, names %s %s %s",
-	         inlay_version(), job->interp, job->quality, IL_JPEG_INTERVAL, job->budget, !job->no_planes,
-	         !p->standard, p->input_name ? p->input_name : "", p->audio_name ? p->audio_name : "",
-	         p->output_name ? p->output_name : "");
+	int written = asprintf(&settings,
+	                       "inlay %s; interp %d, quality %d, interval %d, budget %" PRId64
+	                       ", planes %d, fused %d, names %s %s %s",
+	                       inlay_version(), job->interp, job->quality, IL_JPEG_INTERVAL, job->budget,
+	                       !job->no_planes, !p->standard, p->input_name ? p->input_name : "",
+	                       p->audio_name ? p->audio_name : "", p->output_name ? p->output_name : "");
+	if (written < 0)
+		return il_fail_memory(err);
 	enum inlay_err rc = il_avatar_sources(job->avatar, &sources, &count, err);
-	if (rc)
+	if (rc) {
+		free(settings);
 		return rc;
+	}
 	const struct il_compiled_plan plan = { .frames = job->avatar->frames,
 		                               .kinds = { 5, job->before ? il_session_outputs(job->before) : 0 },
 		                               .constants = { 1, 0 },
@@ -482,12 +545,13 @@ static enum inlay_err open_writer(struct inlay_compile *job, const struct inlay_
 		                               .sources = (const char *const *)sources,
 		                               .source_count = count,
 		                               .overwrite = p->overwrite };
-	rc = il_compiled_writer_open(&job->writer, p->output, &plan, err);
+	rc = il_compiled_writer_open(&job->writer, job->output, &plan, err);
 	il_avatar_sources_destroy(&sources, count);
+	free(settings);
 	while (!rc && job->first < job->avatar->frames && has_frame(job, job->first))
 		job->first++;
 	if (!rc)
-		rc = check_space(job, p->output, err);
+		rc = check_space(job, err);
 	return rc ? rc : write_networks(job, err);
 }
 
@@ -499,7 +563,7 @@ static enum inlay_err make_items(struct inlay_compile *job, unsigned threads, st
 		size_t bytes = (size_t)(r->x1 - r->x0) * (size_t)(r->y1 - r->y0);
 		keep_bytes = bytes > keep_bytes ? bytes : keep_bytes;
 	}
-	job->n_items = 2 * threads + 4;
+	job->n_items = threads + 4; /* each with a frame or three of memory */
 	job->items = calloc(job->n_items, sizeof *job->items);
 	if (!job->items)
 		return il_fail_memory(err);
@@ -562,12 +626,13 @@ enum inlay_err inlay_compile_create(struct inlay_compile **out, const struct inl
 	job->no_planes = p->no_planes;
 	job->quality = p->jpeg_quality ? p->jpeg_quality : DEFAULT_QUALITY;
 	job->budget = p->budget_bytes < 0 ? 0 : p->budget_bytes ? p->budget_bytes : INLAY_BUDGET_DEFAULT;
-	rc = open_avatar(job, p, err);
+	rc = take_output(job, p->output, err);
 	if (!rc)
-		il_patches_init(&job->patches, job->avatar->width, job->avatar->height, job->avatar->rects,
-		                job->avatar->frames);
-	if (rc || (rc = compile_network(job, p, err)) || (rc = compare(job, p, err)) ||
-	    (rc = open_writer(job, p, err)) || (rc = make_items(job, threads, err)) ||
+		rc = open_avatar(job, p, err);
+	if (!rc)
+		make_patches(job);
+	if (rc || (rc = compile_network(job, p, err)) || (rc = check_encoder(job, err)) ||
+	    (rc = compare(job, p, err)) || (rc = open_writer(job, p, err)) || (rc = make_items(job, threads, err)) ||
 	    (rc = make_pipeline(job, threads, err))) {
 		inlay_compile_destroy(&job);
 		return rc;
@@ -590,7 +655,7 @@ void inlay_compile_destroy(struct inlay_compile **slot)
 		free(item->crop);
 		free(item->picture);
 		free(item->keep);
-		for (int k = 0; k < MAX_KINDS; k++)
+		for (int k = 0; k < MAX_HOISTED; k++)
 			il_tensor_clear(&item->hoisted[k]);
 		il_packer_destroy(&item->packer);
 	}
@@ -601,6 +666,7 @@ void inlay_compile_destroy(struct inlay_compile **slot)
 	il_lipsync_compiled_clear(&job->net);
 	il_clip_destroy(&job->clip);
 	il_avatar_destroy(&job->avatar);
+	free(job->output);
 	free(job);
 }
 
@@ -633,7 +699,6 @@ static enum inlay_err finish(struct inlay_compile *job, struct inlay_error *err)
 		                               .rects = avatar->rects,
 		                               .jpeg_quality = job->quality,
 		                               .jpeg_restart_interval = IL_JPEG_INTERVAL,
-		                               .budget_bytes = job->budget,
 		                               .network = job->has_network ? NETWORK : NULL,
 		                               .audio_encoder = avatar->audio_encoder ? ENCODER : NULL };
 	return il_compiled_writer_finish(job->writer, &info, err);

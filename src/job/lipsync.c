@@ -107,6 +107,8 @@ static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *
 	struct inlay_lipsync *job = ctx;
 	struct item *item = items[0];
 	(void)worker, (void)k, (void)n;
+	if (job->avatar->compiled)
+		il_compiled_prefetch(job->avatar->compiled, item->index);
 	enum inlay_err rc = get_frame(job, item, err);
 	if (!rc && job->parsing) {
 		const uint8_t *keep;
@@ -338,9 +340,12 @@ static enum inlay_err find_hoisted(struct inlay_lipsync *job, const struct inlay
 		size_t bytes;
 		const char *name = il_lipsync_net_hoisted(net, i, &bytes);
 		job->hoisted[i] = compiled ? il_compiled_find_kind(compiled, name) : -1;
-		const struct il_safetensor *tensor =
-			job->hoisted[i] >= 0 ? il_compiled_tensor(compiled, job->hoisted[i], 0) : NULL;
-		if (!tensor || tensor->size != bytes || tensor->type != IL_ST_F16)
+		const struct il_compiled_kind *kind =
+			job->hoisted[i] >= 0 ? il_compiled_kind_at(compiled, job->hoisted[i]) : NULL;
+		size_t size = 0;
+		/* What varies from frame to frame overflows: opening has compared every frame with its kind. */
+		if (!kind || kind->type != IL_ST_F16 ||
+		    !il_safetensor_size(kind->type, kind->rank, kind->dims, &size) || size != bytes)
 			return il_fail(err, INLAY_ERR_INVALID,
 			               "%s: takes %s, computed beforehand for an avatar; %s does not hold it", path,
 			               name, p->avatar);
@@ -446,7 +451,14 @@ static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_li
 	enum inlay_err rc = check_output(job, p, err);
 	if (!rc)
 		rc = il_sink_open(&job->sink, &sink, err);
-	if (!rc && spliced && il_sink_takes_jpegs(job->sink))
+	bool jpegs = !rc && il_sink_takes_jpegs(job->sink);
+	if (!rc && !il_clip_has_frames(job->clip) && !(spliced && jpegs))
+		return il_fail(
+			err, INLAY_ERR_INVALID,
+			"%s: was compiled without whole frames (--no-planes), and gives JPEG pictures of quality %d "
+			"alone (jpg, mjpeg): compile it with them for other outputs",
+			p->avatar, compiled->jpeg_quality);
+	if (jpegs && spliced)
 		rc = il_patcher_create(&job->patcher, il_clip_patch_info(job->clip), err);
 	return rc;
 }

@@ -10,12 +10,18 @@
 #define RING_BYTES ((size_t)128 << 20) /* more than caches hold */
 #define MAX_RING 64
 
-/* A session and what it reads of frames. */
+/* What networks take of frames that was computed beforehand. */
+struct ring {
+	uint16_t *halves; /* [length][bytes]; NULL: none */
+	size_t bytes, length;
+};
+
+/* A session. */
 struct runner {
 	struct il_lipsync_net *net;
 	atomic_llong *left; /* frames nobody has taken yet, shared by all runners */
-	uint16_t *hoisted;  /* [ring][hoisted_bytes]; NULL: none */
-	size_t hoisted_bytes, ring, at;
+	const struct ring *ring;
+	size_t at; /* of the ring: the next frame's */
 	pthread_t thread;
 	enum inlay_err rc;
 	struct inlay_error error;
@@ -24,6 +30,7 @@ struct runner {
 struct il_runners {
 	struct runner *all;
 	unsigned count;
+	struct ring ring;
 	atomic_llong left;
 };
 
@@ -47,29 +54,31 @@ static void fill_with_halves(uint16_t *values, size_t n)
 		values[i] = (uint16_t)(0x3000 + (noise(&state) >> 20) % 0xc00);
 }
 
-static enum inlay_err make_hoisted(struct runner *r, struct inlay_error *err)
+static enum inlay_err make_ring(struct ring *ring, const struct il_lipsync_net *net, struct inlay_error *err)
 {
-	for (int i = 0; i < il_lipsync_net_info(r->net)->hoisted; i++) {
+	for (int i = 0; i < il_lipsync_net_info(net)->hoisted; i++) {
 		size_t bytes;
-		il_lipsync_net_hoisted(r->net, i, &bytes);
-		r->hoisted_bytes += (bytes + 63) / 64 * 64;
+		il_lipsync_net_hoisted(net, i, &bytes);
+		ring->bytes += (bytes + 63) / 64 * 64;
 	}
-	if (!r->hoisted_bytes)
+	if (!ring->bytes)
 		return INLAY_OK;
-	r->ring = RING_BYTES / r->hoisted_bytes;
-	r->ring = r->ring < 2 ? 2 : r->ring > MAX_RING ? MAX_RING : r->ring;
-	r->hoisted = aligned_alloc(64, r->ring * r->hoisted_bytes);
-	if (!r->hoisted)
+	ring->length = RING_BYTES / ring->bytes;
+	ring->length = ring->length < 2 ? 2 : ring->length > MAX_RING ? MAX_RING : ring->length;
+	ring->halves = aligned_alloc(64, ring->length * ring->bytes);
+	if (!ring->halves)
 		return il_fail_memory(err);
-	fill_with_halves(r->hoisted, r->ring * r->hoisted_bytes / sizeof *r->hoisted);
+	fill_with_halves(ring->halves, ring->length * ring->bytes / sizeof *ring->halves);
 	return INLAY_OK;
 }
 
 static enum inlay_err next_hoisted(struct runner *r, struct inlay_error *err)
 {
-	const uint8_t *at = (const uint8_t *)r->hoisted + r->at++ % (r->ring ? r->ring : 1) * r->hoisted_bytes;
 	enum inlay_err rc = INLAY_OK;
-	for (int i = 0; r->hoisted && i < il_lipsync_net_info(r->net)->hoisted && !rc; i++) {
+	if (!r->ring->halves)
+		return INLAY_OK;
+	const uint8_t *at = (const uint8_t *)r->ring->halves + r->at++ % r->ring->length * r->ring->bytes;
+	for (int i = 0; i < il_lipsync_net_info(r->net)->hoisted && !rc; i++) {
 		size_t bytes;
 		il_lipsync_net_hoisted(r->net, i, &bytes);
 		rc = il_lipsync_net_set_hoisted(r->net, i, (const uint16_t *)(const void *)at, err);
@@ -94,8 +103,6 @@ static enum inlay_err open_and_warm(struct runner *r, const struct il_lipsync_ne
                                     struct inlay_error *err)
 {
 	enum inlay_err rc = il_lipsync_net_open(&r->net, params, err);
-	if (!rc)
-		rc = make_hoisted(r, err);
 	if (rc)
 		return rc;
 	const struct il_lipsync_net_info *info = il_lipsync_net_info(r->net);
@@ -107,7 +114,7 @@ static enum inlay_err open_and_warm(struct runner *r, const struct il_lipsync_ne
 }
 
 enum inlay_err il_runners_open(struct il_runners **out, const struct il_lipsync_net_params *net, unsigned workers,
-                               struct inlay_error *err)
+                               bool cold, struct inlay_error *err)
 {
 	enum inlay_err rc = INLAY_OK;
 	struct il_runners *runners = calloc(1, sizeof *runners);
@@ -118,8 +125,12 @@ enum inlay_err il_runners_open(struct il_runners **out, const struct il_lipsync_
 	for (unsigned i = 0; i < workers && !rc; i++) {
 		runners->count++;
 		runners->all[i].left = &runners->left;
+		runners->all[i].ring = &runners->ring;
+		runners->all[i].at = i * MAX_RING / workers;
 		rc = open_and_warm(&runners->all[i], net, err);
 	}
+	if (!rc && cold)
+		rc = make_ring(&runners->ring, runners->all[0].net, err);
 	if (rc)
 		il_runners_destroy(&runners);
 	*out = runners;
@@ -132,10 +143,9 @@ void il_runners_destroy(struct il_runners **slot)
 	*slot = NULL;
 	if (!runners)
 		return;
-	for (unsigned i = 0; i < runners->count; i++) {
+	for (unsigned i = 0; i < runners->count; i++)
 		il_lipsync_net_destroy(&runners->all[i].net);
-		free(runners->all[i].hoisted);
-	}
+	free(runners->ring.halves);
 	free(runners->all);
 	free(runners);
 }
@@ -169,7 +179,7 @@ enum inlay_err il_measure_network(const struct il_lipsync_net_params *params, un
                                   double *frames_per_s, struct inlay_error *err)
 {
 	struct il_runners *runners = NULL;
-	enum inlay_err rc = il_runners_open(&runners, params, workers, err);
+	enum inlay_err rc = il_runners_open(&runners, params, workers, false, err);
 	if (!rc)
 		rc = il_runners_run(runners, frames, frames_per_s, err);
 	il_runners_destroy(&runners);

@@ -4,12 +4,12 @@
 
 #include "infer/lipsync_net.h"
 
-/* Sessions of one network, ready to run random frames side by side, one thread each to drive it. What a compiled
- * network takes beforehand comes from memory that no cache holds, as it does in a job. */
+/* Sessions of one network, ready to run random frames side by side, one thread each to drive it. cold: what a compiled
+ * network takes beforehand comes from memory that no cache holds, as it does in a job; else it is zeros. */
 struct il_runners;
 
 enum inlay_err il_runners_open(struct il_runners **runners, const struct il_lipsync_net_params *net, unsigned workers,
-                               struct inlay_error *err);
+                               bool cold, struct inlay_error *err);
 void il_runners_destroy(struct il_runners **runners);
 /* Runs at least `frames`. */
 enum inlay_err il_runners_run(struct il_runners *runners, int64_t frames, double *frames_per_s,
