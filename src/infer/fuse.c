@@ -8,6 +8,7 @@
 #include "kernel/block.h"
 
 #define MAX_TERMS 4
+#define MAX_SIDE 65536   /* and channels, as the kernels take */
 #define MOST_IDENTITY 32 /* channels */
 
 /* ---- looking ---- */
@@ -35,13 +36,15 @@ struct match {
 
 static bool is_picture(const struct il_shape *shape)
 {
-	return shape->rank == 4 && shape->dims[0] == 1 && shape->dims[1] > 0 && shape->dims[2] > 0 &&
-	       shape->dims[3] > 0 && shape->type == IL_ONNX_FLOAT;
+	bool fits = shape->rank == 4 && shape->dims[0] == 1 && shape->type == IL_ONNX_FLOAT;
+	for (int i = 1; i < 4 && fits; i++)
+		fits = shape->dims[i] > 0 && shape->dims[i] <= MAX_SIDE;
+	return fits && shape->dims[2] * shape->dims[3] < INT32_MAX;
 }
 
 static bool same_shape(const struct il_shape *a, const struct il_shape *b)
 {
-	return a->rank == b->rank && !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims);
+	return a->rank == b->rank && a->rank >= 0 && !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims);
 }
 
 static int64_t channels_of(struct il_graph *graph, const char *value)
@@ -49,25 +52,23 @@ static int64_t channels_of(struct il_graph *graph, const char *value)
 	return il_graph_shape(graph, value)->dims[1];
 }
 
-/* A bias that is known, or none at all. */
-static bool bias_is_known(struct il_graph *graph, const il_node *conv)
-{
-	const char *bias = il_node_input(conv, 2);
-	return !bias || il_graph_floats(graph, bias, NULL);
-}
-
+/* Shapes and weights may say different things: files are not checked before. */
 static bool is_pointwise(struct il_graph *graph, const il_node *conv)
 {
-	return conv && il_conv_is_pointwise(graph, conv) && bias_is_known(graph, conv) &&
-	       is_picture(il_graph_shape(graph, conv->input[0])) && is_picture(il_graph_shape(graph, conv->output[0]));
+	if (!conv || !il_conv_is_pointwise(graph, conv) || !il_conv_bias_fits(graph, conv))
+		return false;
+	const struct il_shape *x = il_graph_shape(graph, conv->input[0]), *y = il_graph_shape(graph, conv->output[0]);
+	const il_constant *weights = il_graph_constant(graph, conv->input[1]);
+	return is_picture(x) && is_picture(y) && x->dims[1] == weights->dims[1] && y->dims[1] == weights->dims[0] &&
+	       x->dims[2] == y->dims[2] && x->dims[3] == y->dims[3];
 }
 
 /* Depthwise, 3x3, padding 1, stride 1 or 2. */
 static bool is_depthwise(struct il_graph *graph, const il_node *conv, int64_t *stride)
 {
 	int64_t kernel[2], strides[2], pads[4], dilations[2];
-	if (!il_node_is(conv, "Conv") || !is_picture(il_graph_shape(graph, il_node_input(conv, 0))) ||
-	    !bias_is_known(graph, conv) || !il_graph_floats(graph, il_node_input(conv, 1), NULL) ||
+	if (!il_node_has(conv, "Conv", 2) || !is_picture(il_graph_shape(graph, il_node_input(conv, 0))) ||
+	    !il_conv_bias_fits(graph, conv) || !il_graph_floats(graph, il_node_input(conv, 1), NULL) ||
 	    !il_node_word_is(conv, "auto_pad", "NOTSET", true))
 		return false;
 	const il_constant *weights = il_graph_constant(graph, conv->input[1]);
@@ -83,14 +84,21 @@ static bool is_depthwise(struct il_graph *graph, const il_node *conv, int64_t *s
 	       strides[0] == strides[1] && (strides[0] == 1 || strides[0] == 2);
 }
 
-/* Takes the sum that makes `value` apart; each part is read by it alone. */
-static bool collect_terms(struct match *m, const char *value, const struct il_shape *shape)
+static bool adds(struct il_graph *graph, const il_node *node, const struct il_shape *shape)
+{
+	return il_node_has(node, "Add", 2) && same_shape(il_graph_shape(graph, node->input[0]), shape) &&
+	       same_shape(il_graph_shape(graph, node->input[1]), shape);
+}
+
+/* Takes the sum that makes `value` apart, so far down that there are not too many parts in any case; each part is read
+ * by it alone. */
+static bool collect_terms(struct match *m, const char *value, const struct il_shape *shape, int depth)
 {
 	il_node *node = il_graph_producer(m->graph, value);
 	bool alone = il_graph_uses(m->graph, value) == 1;
-	if (alone && il_node_is(node, "Add") && same_shape(il_graph_shape(m->graph, node->input[0]), shape) &&
-	    same_shape(il_graph_shape(m->graph, node->input[1]), shape))
-		return collect_terms(m, node->input[0], shape) && collect_terms(m, node->input[1], shape);
+	if (alone && depth < MAX_TERMS && adds(m->graph, node, shape))
+		return collect_terms(m, node->input[0], shape, depth + 1) &&
+		       collect_terms(m, node->input[1], shape, depth + 1);
 	if (m->n_terms == MAX_TERMS)
 		return false;
 	struct term *term = &m->terms[m->n_terms++];
@@ -109,10 +117,27 @@ static bool collect_terms(struct match *m, const char *value, const struct il_sh
 	return true;
 }
 
-static bool resize_is_known(const il_node *resize)
+/* Scales that the node names and that give a size by rounding map pixels another way than the two sizes do, but for
+ * aligned corners. Before version 11 of the operators there was no choice, and it was another one. */
+static bool scales_are_sizes(struct il_graph *graph, const il_node *resize)
 {
+	size_t n;
+	const float *scales = il_graph_floats(graph, il_node_input(resize, 2), &n);
+	const struct il_shape *from = il_graph_shape(graph, resize->input[0]);
+	const struct il_shape *to = il_graph_shape(graph, resize->output[0]);
+	if (!scales || n != 4)
+		return il_node_input(resize, 3) != NULL;
+	return (double)scales[2] * (double)from->dims[2] == (double)to->dims[2] &&
+	       (double)scales[3] * (double)from->dims[3] == (double)to->dims[3];
+}
+
+static bool resize_is_known(struct il_graph *graph, const il_node *resize)
+{
+	if (il_graph_opset(graph) < 11)
+		return false;
 	return il_node_word_is(resize, "coordinate_transformation_mode", "align_corners", false) ||
-	       il_node_word_is(resize, "coordinate_transformation_mode", "half_pixel", true);
+	       (il_node_word_is(resize, "coordinate_transformation_mode", "half_pixel", true) &&
+	        scales_are_sizes(graph, resize));
 }
 
 /* Gives each term its part: one is expanded, at most one more is convolved, at most one added. */
@@ -120,7 +145,7 @@ static bool cast_terms(struct match *m)
 {
 	for (int i = 0; i < m->n_terms; i++) {
 		const struct term *term = &m->terms[i];
-		if (term->resize && (!resize_is_known(term->resize) || (m->expand && m->expand->resize)))
+		if (term->resize && (!resize_is_known(m->graph, term->resize) || (m->expand && m->expand->resize)))
 			return false;
 		if (!term->conv && m->added)
 			return false;
@@ -145,7 +170,7 @@ static void find_residual(struct match *m)
 {
 	const char *made = m->out;
 	il_node *add = il_graph_sole_reader(m->graph, made);
-	if (!m->project || !il_node_is(add, "Add") || m->stride != 1 || m->expand->resize || m->in != m->made ||
+	if (!m->project || !il_node_has(add, "Add", 2) || m->stride != 1 || m->expand->resize || m->in != m->made ||
 	    m->skip || m->added)
 		return;
 	const char *other = add->input[!strcmp(add->input[0], made)];
@@ -163,7 +188,10 @@ static bool find_block(struct il_graph *graph, il_node *depthwise, struct match 
 	const char *mid = depthwise->input[0];
 	const il_node *first = il_graph_producer(graph, mid),
 		      *second = il_graph_sole_reader(graph, depthwise->output[0]);
-	if (!il_node_is(first, "Relu") || il_graph_uses(graph, mid) != 1 || !il_node_is(second, "Relu"))
+	if (!il_node_has(first, "Relu", 1) || il_graph_uses(graph, mid) != 1 || !il_node_has(second, "Relu", 1) ||
+	    !same_shape(il_graph_shape(graph, first->input[0]), il_graph_shape(graph, mid)) ||
+	    !is_picture(il_graph_shape(graph, depthwise->output[0])) ||
+	    !is_picture(il_graph_shape(graph, second->output[0])))
 		return false;
 	m->project = il_graph_sole_reader(graph, second->output[0]);
 	m->mid = channels_of(graph, mid);
@@ -174,7 +202,7 @@ static bool find_block(struct il_graph *graph, il_node *depthwise, struct match 
 			return false;
 	}
 	m->out = m->project ? m->project->output[0] : second->output[0];
-	if (!collect_terms(m, first->input[0], il_graph_shape(graph, mid)) || !cast_terms(m))
+	if (!collect_terms(m, first->input[0], il_graph_shape(graph, mid), 0) || !cast_terms(m))
 		return false;
 	m->in = channels_of(graph, m->expand->x);
 	m->skipped = m->skip ? channels_of(graph, m->skip->x) : 0;
@@ -313,7 +341,7 @@ static bool put_block(struct match *m)
 /* output = Sigmoid(1x1 convolution to 3 channels): becomes bytes, as pictures are. */
 static bool put_head(struct il_graph *graph, struct il_weights *weights, il_node *sigmoid)
 {
-	if (!il_node_is(sigmoid, "Sigmoid") || sigmoid->n_output != 1 ||
+	if (!il_node_has(sigmoid, "Sigmoid", 1) || sigmoid->n_output != 1 ||
 	    !il_graph_is_output(graph, sigmoid->output[0]) || il_graph_uses(graph, sigmoid->output[0]) != 1)
 		return false;
 	il_node *conv = il_graph_producer(graph, sigmoid->input[0]);
@@ -355,7 +383,7 @@ static void join(struct il_graph *graph, il_node *last)
 		il_graph_remove(graph, last);
 		return;
 	}
-	if (!il_node_is(from, "Cast") || !il_graph_is_input(graph, from->input[0]) ||
+	if (!il_node_has(from, "Cast", 1) || !il_graph_is_input(graph, from->input[0]) ||
 	    il_graph_uses(graph, from->input[0]) != 1 || il_graph_uses(graph, from->output[0]) != 1)
 		return;
 	const char *stored = il_graph_keep(graph, from->input[0]);
@@ -368,7 +396,7 @@ static void join(struct il_graph *graph, il_node *last)
 	il_graph_remove(graph, from);
 	il_node *reader = il_graph_sole_reader(graph, turned);
 	/* The block reads halves itself where they are added; what is multiplied is widened. */
-	if (reader && reader->n_input > 2 && !strcmp(reader->input[2], turned)) {
+	if (is_fused(reader, "Block") && reader->n_input > 2 && !strcmp(reader->input[2], turned)) {
 		il_graph_replace(graph, turned, stored);
 		return;
 	}
@@ -380,8 +408,7 @@ static void join_layouts(struct il_graph *graph)
 {
 	for (size_t i = il_graph_nodes(graph); i-- > 0;) {
 		il_node *node = i < il_graph_nodes(graph) ? il_graph_node(graph, i) : NULL;
-		if (node && node->domain && !strcmp(node->domain, IL_FUSED_DOMAIN) &&
-		    !strcmp(node->op_type, "ChannelsLast"))
+		if (is_fused(node, "ChannelsLast"))
 			join(graph, node);
 	}
 }
@@ -391,8 +418,7 @@ static void share_turns(struct il_graph *graph)
 {
 	for (size_t i = 0; i < il_graph_nodes(graph); i++) {
 		il_node *node = il_graph_node(graph, i);
-		if (!node->domain || strcmp(node->domain, IL_FUSED_DOMAIN) != 0 ||
-		    strcmp(node->op_type, "ChannelsLast") != 0)
+		if (!is_fused(node, "ChannelsLast"))
 			continue;
 		for (size_t k = il_graph_nodes(graph); k-- > i + 1;) {
 			il_node *other = il_graph_node(graph, k);
@@ -412,7 +438,8 @@ static void declare_added(struct il_graph *graph)
 		if (!is_fused(node, "Block"))
 			continue;
 		const char *added = il_node_input(node, 2);
-		il_node_set_int(graph, node, "added", added ? il_graph_shape(graph, added)->type : 0);
+		bool halves = added && il_graph_shape(graph, added)->type == IL_ONNX_FLOAT16;
+		il_node_set_int(graph, node, "added", !added ? 0 : halves ? IL_ONNX_FLOAT16 : IL_ONNX_FLOAT);
 	}
 }
 
@@ -421,6 +448,13 @@ enum inlay_err il_graph_fuse(struct il_graph *graph, struct il_weights *weights,
 {
 	struct match match;
 	*stats = (struct il_fuse_stats){ 0 };
+	for (size_t i = 0; i < il_graph_nodes(graph); i++) {
+		const il_node *node = il_graph_node(graph, i);
+		if (node->domain && !strcmp(node->domain, IL_FUSED_DOMAIN))
+			return il_fail(err, INLAY_ERR_INVALID,
+			               "%s: has fused operators already; expected a network as it was exported",
+			               il_graph_name(graph));
+	}
 	/* What is put in is added at the end and looked at too, which finds nothing. */
 	for (size_t i = 0; i < il_graph_nodes(graph); i++) {
 		if (find_block(graph, il_graph_node(graph, i), &match)) {

@@ -12,12 +12,19 @@ struct kernel {
 	const OrtApi *api;
 	struct il_block *block;
 	int in, skip, mid, out, mid_h, mid_w;
+	enum il_block_resize resize;
 	enum il_block_added added;
 	struct il_fused_scratch *scratch;
 	unsigned threads;
 };
 
 /* ---- making ---- */
+
+static const ONNXTensorElementDataType added_types[] = {
+	[IL_BLOCK_NOTHING_ADDED] = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED,
+	[IL_BLOCK_FLOAT_ADDED] = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+	[IL_BLOCK_HALF_ADDED] = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
+};
 
 static OrtStatus *read_weights(const struct kernel *k, const struct il_fused_op *op, const OrtKernelInfo *info,
                                struct il_block_params *p)
@@ -73,9 +80,15 @@ static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info, s
 	p->residual = residual != 0;
 	for (unsigned i = 0; i < sizeof resizes / sizeof *resizes; i++)
 		p->resize = strcmp(word, resizes[i]) ? p->resize : (enum il_block_resize)i;
-	p->added = added == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 ? IL_BLOCK_HALF_ADDED
-	           : added                                        ? IL_BLOCK_FLOAT_ADDED
-	                                                          : IL_BLOCK_NOTHING_ADDED;
+	bool known = false;
+	for (unsigned i = 0; i < sizeof added_types / sizeof *added_types; i++) {
+		if (added == (int64_t)added_types[i]) {
+			p->added = (enum il_block_added)i;
+			known = true;
+		}
+	}
+	if (!known || size[0] * size[1] >= INT32_MAX)
+		return k->api->CreateStatus(ORT_INVALID_ARGUMENT, "Block: attributes out of range");
 	k->mid_h = (int)size[0];
 	k->mid_w = (int)size[1];
 	return NULL;
@@ -107,6 +120,7 @@ static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, 
 	k->mid = params.mid;
 	k->out = params.out;
 	k->added = params.added;
+	k->resize = params.resize;
 	k->threads = ((const struct il_fused_op *)op)->threads;
 	k->scratch = ((const struct il_fused_op *)op)->scratch;
 	if (status)
@@ -123,11 +137,13 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 	struct kernel *k = kernel;
 	struct il_fused_tensor x, skip = { 0 }, added = { 0 };
 	const int64_t mid[] = { 1, k->mid_h, k->mid_w };
-	OrtStatus *status = il_fused_input(k->api, context, X, k->in, NULL, &x);
+	OrtStatus *status = il_fused_input(k->api, context, X, k->in, k->resize == IL_BLOCK_SAME ? mid : NULL, &x);
 	if (!status && k->skip)
 		status = il_fused_input(k->api, context, SKIP, k->skip, mid, &skip);
 	if (!status && k->added != IL_BLOCK_NOTHING_ADDED)
 		status = il_fused_input(k->api, context, ADDED, k->mid, mid, &added);
+	if (!status && added.type != added_types[k->added])
+		status = k->api->CreateStatus(ORT_INVALID_ARGUMENT, "Block: what is added is of another type");
 	if (status)
 		return status;
 	int height = il_block_out(k->block, k->mid_h), width = il_block_out(k->block, k->mid_w);

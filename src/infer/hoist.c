@@ -65,11 +65,27 @@ static void gather(void *ctx, char **name, bool in_body)
 	gathering->bits |= bits_of(gathering->a, *name);
 }
 
-static bool draws_lots(const il_node *node)
+/* By chance, or by a body that may: different each time. */
+static bool is_different_each_time(const il_node *node)
 {
-	return il_node_is(node, "RandomNormal") || il_node_is(node, "RandomUniform") ||
-	       il_node_is(node, "RandomNormalLike") || il_node_is(node, "RandomUniformLike") ||
-	       il_node_is(node, "Multinomial") || il_node_is(node, "Bernoulli");
+	static const char *const random[] = { "Bernoulli",     "Dropout",          "Multinomial",      "RandomNormal",
+		                              "RandomUniform", "RandomNormalLike", "RandomUniformLike" };
+	for (size_t i = 0; i < sizeof random / sizeof *random; i++) {
+		if (!strcmp(node->op_type, random[i]))
+			return true;
+	}
+	for (size_t i = 0; i < node->n_attribute; i++) {
+		if (node->attribute[i]->g || node->attribute[i]->n_graphs)
+			return true;
+	}
+	return false;
+}
+
+/* The graph's own copy of the name: nodes go. */
+static bool note_bits(struct analysis *a, const char *value, uint32_t bits)
+{
+	const char *name = il_graph_keep(a->graph, value);
+	return name && il_table_put(&a->known, name, bits);
 }
 
 /* Nodes are in an order in which they can run. */
@@ -84,10 +100,10 @@ static bool mark(struct analysis *a, const struct il_hoist_params *params)
 			return false;
 	}
 	for (size_t i = 0; i < g->n_node; i++) {
-		struct gathering gathering = { a, draws_lots(g->node[i]) ? VARYING : 0 };
+		struct gathering gathering = { a, is_different_each_time(g->node[i]) ? VARYING : 0 };
 		il_node_reads(g->node[i], gather, &gathering);
 		for (size_t k = 0; k < g->node[i]->n_output; k++) {
-			if (*g->node[i]->output[k] && !il_table_put(&a->known, g->node[i]->output[k], gathering.bits))
+			if (*g->node[i]->output[k] && !note_bits(a, g->node[i]->output[k], gathering.bits))
 				return false;
 		}
 	}
@@ -95,8 +111,7 @@ static bool mark(struct analysis *a, const struct il_hoist_params *params)
 }
 
 /* A convolution over parts of both kinds becomes one for each part, so that those of the fixed parts can go. */
-static enum inlay_err split_mixed(struct analysis *a, const struct il_hoist_params *params, bool *changed,
-                                  struct inlay_error *err)
+static enum inlay_err split_mixed(struct analysis *a, bool *changed, struct inlay_error *err)
 {
 	*changed = false;
 	for (size_t i = 0; i < il_graph_nodes(a->graph); i++) {
@@ -115,7 +130,6 @@ static enum inlay_err split_mixed(struct analysis *a, const struct il_hoist_para
 		*changed = true;
 		return il_conv_split(a->graph, conv, err);
 	}
-	(void)params;
 	return INLAY_OK;
 }
 
@@ -127,15 +141,18 @@ static uint32_t add_tensor(struct analysis *a, const char *name)
 	if (there)
 		return *there;
 	uint32_t place = (uint32_t)a->n_tensors;
+	const char *kept = il_graph_keep(a->graph, name);
+	if (!kept)
+		return NONE;
 	struct il_shape shape = *il_graph_shape(a->graph, name);
 	/* What cannot be stored as float16 is computed anew. */
 	size_t count = shape.type == IL_ONNX_FLOAT ? il_shape_count(&shape) : 0;
 	a->tensors[a->n_tensors++] = (struct tensor){
-		.name = il_graph_keep(a->graph, name),
-		.producer = il_graph_producer(a->graph, name),
+		.name = kept,
+		.producer = il_graph_producer(a->graph, kept),
 		.bytes = count ? count * ELEMENT_BYTES : UINT64_MAX,
 	};
-	return il_table_put(&a->vertex, a->tensors[place].name, place) ? place : NONE;
+	return il_table_put(&a->vertex, kept, place) ? place : NONE;
 }
 
 struct noting {
@@ -291,7 +308,13 @@ static enum inlay_err choose(struct analysis *a, uint64_t budget, struct inlay_e
 		else
 			low = middle;
 	}
-	return cut(a, exp2(high)) == UINT64_MAX ? il_fail_memory(err) : INLAY_OK;
+	uint64_t bytes = cut(a, exp2(high));
+	if (bytes == UINT64_MAX)
+		return il_fail_memory(err);
+	/* No price was high enough. */
+	for (size_t i = 0; i < a->n_tensors && bytes > budget; i++)
+		a->tensors[i].stored = false;
+	return INLAY_OK;
 }
 
 /* ---- parting the graph ---- */
@@ -356,21 +379,21 @@ double il_graph_operations(struct il_graph *graph)
 	return cost.operations;
 }
 
-enum inlay_err il_graph_hoist(struct il_graph *graph, const struct il_hoist_params *params, struct il_graph **before,
-                              struct il_hoist_stats *stats, struct inlay_error *err)
+/* Splits what depends on both kinds of inputs and parts the graph; *any: something is stored. */
+static enum inlay_err split_and_part(struct il_graph *graph, const struct il_hoist_params *params,
+                                     struct il_graph **before, struct il_hoist_stats *stats, bool *any,
+                                     struct inlay_error *err)
 {
 	struct analysis a = { .graph = graph };
-	bool changed = true, any = false;
+	bool changed = true;
 	enum inlay_err rc = INLAY_OK;
-	*before = NULL;
-	*stats = (struct il_hoist_stats){ .flops_before = il_graph_operations(graph) };
 	while (changed && !rc) {
 		il_table_clear(&a.known);
 		rc = il_graph_sort(graph, err);
 		if (!rc && !mark(&a, params))
 			rc = il_fail_memory(err);
 		if (!rc)
-			rc = split_mixed(&a, params, &changed, err);
+			rc = split_mixed(&a, &changed, err);
 	}
 	/* What was split leaves its concatenation behind. */
 	if (!rc)
@@ -380,11 +403,30 @@ enum inlay_err il_graph_hoist(struct il_graph *graph, const struct il_hoist_para
 	if (!rc)
 		rc = choose(&a, params->budget_bytes, err);
 	for (size_t i = 0; i < a.n_tensors && !rc; i++)
-		any |= a.tensors[i].stored;
-	if (!rc && any)
+		*any |= a.tensors[i].stored;
+	if (!rc && *any)
 		rc = part(&a, params, before, stats, err);
-	stats->flops_after = il_graph_operations(graph);
 	destroy(&a);
+	return rc;
+}
+
+enum inlay_err il_graph_hoist(struct il_graph *graph, const struct il_hoist_params *params, struct il_graph **before,
+                              struct il_hoist_stats *stats, struct inlay_error *err)
+{
+	struct il_graph *rest = NULL;
+	bool any = false;
+	*before = NULL;
+	*stats = (struct il_hoist_stats){ .flops_before = il_graph_operations(graph) };
+	enum inlay_err rc = il_graph_copy(&rest, graph, err);
+	if (!rc)
+		rc = split_and_part(rest, params, before, stats, &any, err);
+	if (!rc && any) {
+		const struct il_graph old = *graph;
+		*graph = *rest;
+		*rest = old;
+	}
+	stats->flops_after = il_graph_operations(graph);
+	il_graph_destroy(&rest);
 	if (rc)
 		il_graph_destroy(before);
 	return rc;

@@ -15,7 +15,8 @@ static bool all_are(const int64_t *values, size_t n, int64_t value)
 bool il_conv_is_pointwise(struct il_graph *graph, const il_node *conv)
 {
 	int64_t kernel[2], strides[2], pads[4];
-	const il_constant *weights = il_node_is(conv, "Conv") ? il_graph_constant(graph, il_node_input(conv, 1)) : NULL;
+	const il_constant *weights =
+		il_node_has(conv, "Conv", 2) ? il_graph_constant(graph, il_node_input(conv, 1)) : NULL;
 	if (!weights || weights->n_dims != 4 || weights->dims[2] != 1 || weights->dims[3] != 1 ||
 	    !il_graph_floats(graph, weights->name, NULL))
 		return false;
@@ -24,11 +25,22 @@ bool il_conv_is_pointwise(struct il_graph *graph, const il_node *conv)
 	       il_node_ints(conv, "pads", pads, 4, 0) && all_are(pads, 4, 0) && il_node_int(conv, "group", 1) == 1;
 }
 
+bool il_conv_bias_fits(struct il_graph *graph, const il_node *conv)
+{
+	size_t count;
+	const char *bias = il_node_input(conv, 2);
+	const il_constant *weights = il_graph_constant(graph, il_node_input(conv, 1));
+	if (!bias)
+		return true;
+	return weights && weights->n_dims > 0 && il_graph_floats(graph, bias, &count) &&
+	       (int64_t)count == weights->dims[0];
+}
+
 bool il_resize_commutes(struct il_graph *graph, const il_node *resize)
 {
 	static const char *const modes[] = { "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric" };
 	bool known = false;
-	if (!il_node_is(resize, "Resize") || !il_node_word_is(resize, "mode", "linear", false) ||
+	if (!il_node_has(resize, "Resize", 1) || !il_node_word_is(resize, "mode", "linear", false) ||
 	    il_node_int(resize, "antialias", 0) || il_node_int(resize, "exclude_outside", 0) ||
 	    il_node_attribute(resize, "axes") || !il_node_word_is(resize, "keep_aspect_ratio_policy", "stretch", true))
 		return false;
@@ -43,7 +55,7 @@ bool il_resize_commutes(struct il_graph *graph, const il_node *resize)
 		(scales && n_scales == 4 && scales[0] == 1) || (from->dims[0] >= 0 && from->dims[0] == to->dims[0]);
 	return known && from->rank == 4 && to->rank == 4 && batch && from->dims[1] > 0 &&
 	       from->dims[1] == to->dims[1] && from->dims[2] > 0 && from->dims[3] > 0 && to->dims[2] >= from->dims[2] &&
-	       to->dims[3] >= from->dims[3] && to->dims[2] * to->dims[3] > from->dims[2] * from->dims[3];
+	       to->dims[3] >= from->dims[3] && (to->dims[2] > from->dims[2] || to->dims[3] > from->dims[3]);
 }
 
 /* Sizes that the node names outright hold the number of channels, which changes. */

@@ -3,16 +3,9 @@
 #include "infer/passes.h"
 #include "infer/pass_parts.h"
 
-/* A bias that is known, or none at all. */
-static bool bias_is_known(struct il_graph *graph, const il_node *conv)
-{
-	const char *bias = il_node_input(conv, 2);
-	return !bias || il_graph_floats(graph, bias, NULL);
-}
-
 static bool is_plain(struct il_graph *graph, const il_node *conv)
 {
-	return conv && il_conv_is_pointwise(graph, conv) && bias_is_known(graph, conv);
+	return conv && il_conv_is_pointwise(graph, conv) && il_conv_bias_fits(graph, conv);
 }
 
 static bool pays(struct il_graph *graph, const il_node *first, const il_node *second)

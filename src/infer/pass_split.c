@@ -6,13 +6,14 @@
 #include "infer/pass_parts.h"
 
 #define MAX_PARTS 16
+#define MAX_CHANNELS (1 << 24) /* of a part: more is not believed */
 
 /* Channels of every part of a concatenation; false where one is not known. */
 static bool part_channels(struct il_graph *graph, const il_node *concat, int64_t *channels)
 {
 	for (size_t i = 0; i < concat->n_input; i++) {
 		const struct il_shape *shape = il_graph_shape(graph, concat->input[i]);
-		if (shape->rank < 3 || shape->dims[1] < 1)
+		if (shape->rank < 3 || shape->dims[1] < 1 || shape->dims[1] > MAX_CHANNELS)
 			return false;
 		channels[i] = shape->dims[1];
 	}
@@ -41,7 +42,7 @@ static const char *slice_weights(struct il_graph *graph, const il_constant *weig
 bool il_conv_is_splittable(struct il_graph *graph, const il_node *conv)
 {
 	int64_t channels[MAX_PARTS], all = 0;
-	const char *from = conv && il_node_is(conv, "Conv") ? il_node_input(conv, 0) : NULL;
+	const char *from = il_node_has(conv, "Conv", 2) ? il_node_input(conv, 0) : NULL;
 	const il_node *concat = from ? il_graph_producer(graph, from) : NULL;
 	const il_constant *weights = concat ? il_graph_constant(graph, il_node_input(conv, 1)) : NULL;
 	if (!il_node_is(concat, "Concat") || il_node_int(concat, "axis", -1) != 1 || concat->n_input < 2 ||
@@ -71,6 +72,8 @@ enum inlay_err il_conv_split(struct il_graph *graph, il_node *conv, struct inlay
 		il_node_copy_attributes(graph, il_graph_add(graph, "", "Conv", inputs, 3, &part, 1), conv);
 		il_graph_set_shape(graph, part, &shape);
 		first += channels[i];
+		if (!part || !out)
+			break;
 		if (!sum) {
 			sum = part;
 			continue;
