@@ -168,14 +168,11 @@ static enum inlay_err compare(const struct arguments *a, struct il_session *one,
                               struct il_diff_output **outputs, double *largest, struct inlay_error *err)
 {
 	const struct il_diff_params params = { a->inputs.choices, a->inputs.n, a->runs, 1, a->scale };
-	struct inlay_error why = { 0 };
-	enum inlay_err rc = il_session_diff(one, other, &params, outputs, &why);
-	if (rc)
-		return il_fail(err, rc, "%s and %s: %s", a->paths[0], a->diff ? a->paths[1] : a->output, why.text);
+	enum inlay_err rc = il_session_diff(one, other, &params, outputs, err);
 	*largest = 0;
-	for (int i = 0; i < il_session_outputs(one); i++)
+	for (int i = 0; i < il_session_outputs(one) && !rc; i++)
 		*largest = (*outputs)[i].max_relative > *largest ? (*outputs)[i].max_relative : *largest;
-	return INLAY_OK;
+	return rc;
 }
 
 static void print_outputs(const struct il_diff_output *outputs, int n)

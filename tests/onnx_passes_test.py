@@ -131,6 +131,20 @@ def real_models(scratch):
         assert difference(path, out, *options)["same"], name
 
 
+def weights_listed_as_inputs_are_none(scratch):
+    """As up to version 3 of the format, where every weight is an input too."""
+    path, out = os.path.join(scratch, "three.onnx"), os.path.join(scratch, "out.onnx")
+    made = onnx.load(convolution(scratch))
+    made.graph.input.extend(helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in made.graph.initializer)
+    made.ir_version = 3
+    onnx.save(made, path)
+    works("model", "optimize", path, "-o", out)
+    done = onnx.load(out)
+    assert [i.name for i in done.graph.input] == ["x"] and done.ir_version == 4 and len(done.graph.node) < 5, done
+    assert json.loads(works("model", "info", path, "--json").stdout)["ir_version"] == 3
+    assert difference(path, out)["same"]
+
+
 # ---- what goes wrong ----
 
 def what_is_there_stays(scratch):
@@ -186,5 +200,6 @@ def wrong_command_lines(scratch):
 
 
 if __name__ == "__main__":
-    sys.exit(main([a_model_becomes_smaller, inputs_may_be_fixed, defaults_may_be_frozen, differences_are_measured,
-                   info_counts, real_models, what_is_there_stays, wrong_models, wrong_command_lines]))
+    sys.exit(main([a_model_becomes_smaller, inputs_may_be_fixed, defaults_may_be_frozen,
+                   weights_listed_as_inputs_are_none, differences_are_measured, info_counts, real_models,
+                   what_is_there_stays, wrong_models, wrong_command_lines]))

@@ -104,15 +104,11 @@ static void count_read(void *ctx, char **name, bool in_body)
 static void index_constants(struct il_graph *graph)
 {
 	const Onnx__GraphProto *g = graph->model->graph;
-	/* Before version 4 of the format every initializer is listed among the inputs too, and is a constant all the
-	 * same; from then on an input with an initializer is a default that a caller may override. */
-	bool listed = graph->model->has_ir_version && graph->model->ir_version < 4;
 	for (size_t i = 0; i < g->n_initializer; i++) {
 		const il_constant *constant = g->initializer[i];
 		struct il_value *value = il_graph_intern(graph, constant->name);
-		if (!value || (value->input && !listed))
+		if (!value || value->input) /* a default, which a caller may override */
 			continue;
-		value->input = false;
 		value->constant = constant;
 		struct il_shape shape = { .type = constant->data_type, .rank = (int)constant->n_dims };
 		for (size_t k = 0; k < constant->n_dims && k < IL_GRAPH_MAX_RANK; k++)

@@ -46,7 +46,8 @@ typedef Onnx__TensorProto il_constant;
 /* ---- files ---- */
 
 /* `name` is for messages. Anything but a well-formed ONNX model with a graph whose values are each made once is
- * INLAY_ERR_FORMAT; weights in files of their own are INLAY_ERR_UNSUPPORTED. */
+ * INLAY_ERR_FORMAT; weights in files of their own are INLAY_ERR_UNSUPPORTED. Up to version 3 of the format weights are
+ * inputs too: these inputs go. */
 enum inlay_err il_graph_parse(struct il_graph **graph, const void *data, size_t size, const char *name,
                               struct inlay_error *err);
 enum inlay_err il_graph_read(struct il_graph **graph, const char *path, struct inlay_error *err);
@@ -56,7 +57,7 @@ void il_graph_destroy(struct il_graph **graph);
 
 /* Puts the nodes in an order in which they can run. A cycle is INLAY_ERR_FORMAT. */
 enum inlay_err il_graph_sort(struct il_graph *graph, struct inlay_error *err);
-/* The file's bytes, nodes sorted, for free(). */
+/* The file's bytes, nodes sorted, of version 4 of the format or later; for free(). */
 enum inlay_err il_graph_pack(struct il_graph *graph, void **data, size_t *size, struct inlay_error *err);
 enum inlay_err il_graph_write(struct il_graph *graph, const char *path, bool overwrite, struct inlay_error *err);
 
@@ -115,7 +116,7 @@ bool il_node_ints(const il_node *node, const char *name, int64_t *values, size_t
 
 /* ---- changing ---- */
 
-/* A fresh value name that begins with `hint`; the graph's own for its life. */
+/* A fresh value name that begins with `hint`, or with its first 200 bytes; the graph's own for its life. */
 const char *il_graph_fresh(struct il_graph *graph, const char *hint);
 /* The graph's own copy of a name, for its life: names inside nodes go when the node is changed or removed. */
 const char *il_graph_keep(struct il_graph *graph, const char *name);

@@ -17,17 +17,19 @@ struct diff {
 static enum inlay_err pair_input(const struct diff *d, int i, struct inlay_error *err)
 {
 	const struct il_tensor_desc *a = il_session_input(d->a, i);
-	int k = il_session_find_input(d->b, a->name);
+	int k = il_session_find_input(d->b, il_session_input_name(d->a, i));
 	if (k < 0)
-		return il_fail(err, INLAY_ERR_FORMAT, "the second model has no input %s", a->name);
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: no input is named %s, as in %s", il_session_name(d->b),
+		               a->name, il_session_name(d->a));
 	const struct il_tensor_desc *b = il_session_input(d->b, k);
 	bool fits = a->element == b->element && a->rank == b->rank;
 	for (int j = 0; fits && j < b->rank; j++)
 		fits = b->dims[j] < 0 || b->dims[j] == d->in_a[i].dims[j];
 	if (!fits) {
 		char of_a[160], of_b[160];
-		return il_fail(err, INLAY_ERR_FORMAT, "input %s is %s in one model, %s in the other", a->name,
-		               il_tensor_format(a, of_a, sizeof of_a), il_tensor_format(b, of_b, sizeof of_b));
+		return il_fail(err, INLAY_ERR_FORMAT, "input %s is %s in %s, %s in %s", a->name,
+		               il_tensor_format(a, of_a, sizeof of_a), il_session_name(d->a),
+		               il_tensor_format(b, of_b, sizeof of_b), il_session_name(d->b));
 	}
 	d->in_b[k] = d->in_a[i];
 	return INLAY_OK;
@@ -37,8 +39,8 @@ static enum inlay_err make_inputs(struct diff *d, struct inlay_error *err)
 {
 	enum inlay_err rc = INLAY_OK;
 	if (il_session_inputs(d->a) != il_session_inputs(d->b))
-		return il_fail(err, INLAY_ERR_FORMAT, "one model has %d inputs, the other %d", il_session_inputs(d->a),
-		               il_session_inputs(d->b));
+		return il_fail(err, INLAY_ERR_FORMAT, "%s has %d inputs, %s has %d", il_session_name(d->a),
+		               il_session_inputs(d->a), il_session_name(d->b), il_session_inputs(d->b));
 	rc = il_session_make_inputs(d->a, d->params->choices, d->params->n_choices, &d->in_a, err);
 	for (int i = 0; i < il_session_inputs(d->a) && !rc; i++)
 		rc = pair_input(d, i, err);
@@ -56,11 +58,12 @@ static double distance(double a, double b)
 
 static enum inlay_err compare(struct diff *d, int i, struct il_diff_output *output, struct inlay_error *err)
 {
-	const char *name = il_session_output(d->a, i)->name;
-	const struct il_tensor *a = &d->out_a[i], *b = &d->out_b[il_session_find_output(d->b, name)];
+	const int k_b = il_session_find_output(d->b, il_session_output_name(d->a, i));
+	const struct il_tensor *a = &d->out_a[i], *b = &d->out_b[k_b];
 	if (a->element != b->element || a->rank != b->rank || a->bytes != b->bytes ||
 	    memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) != 0)
-		return il_fail(err, INLAY_ERR_FORMAT, "output %s has another type or shape in the second model", name);
+		return il_fail(err, INLAY_ERR_FORMAT, "%s: output %s has another type or shape than in %s",
+		               il_session_name(d->b), output->name, il_session_name(d->a));
 	size_t count = il_tensor_count(a);
 	for (size_t k = 0; k < count; k++) {
 		double from = il_tensor_get(a, k), apart = distance(from, il_tensor_get(b, k));
@@ -76,12 +79,13 @@ static enum inlay_err compare(struct diff *d, int i, struct il_diff_output *outp
 static enum inlay_err name_outputs(const struct diff *d, struct il_diff_output *outputs, struct inlay_error *err)
 {
 	if (il_session_outputs(d->a) != il_session_outputs(d->b))
-		return il_fail(err, INLAY_ERR_FORMAT, "one model has %d outputs, the other %d",
-		               il_session_outputs(d->a), il_session_outputs(d->b));
+		return il_fail(err, INLAY_ERR_FORMAT, "%s has %d outputs, %s has %d", il_session_name(d->a),
+		               il_session_outputs(d->a), il_session_name(d->b), il_session_outputs(d->b));
 	for (int i = 0; i < il_session_outputs(d->a); i++) {
 		memcpy(outputs[i].name, il_session_output(d->a, i)->name, sizeof outputs[i].name);
-		if (il_session_find_output(d->b, outputs[i].name) < 0)
-			return il_fail(err, INLAY_ERR_FORMAT, "the second model has no output %s", outputs[i].name);
+		if (il_session_find_output(d->b, il_session_output_name(d->a, i)) < 0)
+			return il_fail(err, INLAY_ERR_FORMAT, "%s: no output is named %s, as in %s",
+			               il_session_name(d->b), outputs[i].name, il_session_name(d->a));
 	}
 	return INLAY_OK;
 }

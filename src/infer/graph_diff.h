@@ -14,7 +14,7 @@ struct il_diff_params {
 
 /* Of one output, over all runs. NaN beside NaN is no difference; NaN beside a number is infinite. */
 struct il_diff_output {
-	char name[IL_TENSOR_NAME];
+	char name[IL_TENSOR_NAME]; /* for people, as in il_tensor_desc */
 	double max_abs, mean_abs;
 	double max_relative; /* |a - b| / max(1, |a|) */
 };

@@ -5,6 +5,9 @@
 #include "infer/graph_impl.h"
 #include "infer/session.h"
 
+#define MAX_HINT 200
+#define FRESH_MARK "/inlay_"
+
 /* What the messages hold is freed by protobuf-c with free(): all of it comes from malloc. */
 static char *own(struct il_graph *graph, const char *text)
 {
@@ -43,11 +46,33 @@ static void take_out(void **array, size_t *n, size_t i)
 
 /* ---- nodes ---- */
 
+/* Where a name that was fresh once got its end; else the name's length. */
+static size_t fresh_end(const char *name)
+{
+	const char *mark = NULL;
+	for (const char *next = strstr(name, FRESH_MARK); next; next = strstr(next + 1, FRESH_MARK))
+		mark = next;
+	const char *digits = mark ? mark + strlen(FRESH_MARK) : "";
+	return *digits && !digits[strspn(digits, "0123456789")] ? (size_t)(mark - name) : strlen(name);
+}
+
+/* As much of a hint as names begin with: no half of a UTF-8 character. */
+static size_t hint_length(const char *hint)
+{
+	size_t length = fresh_end(hint);
+	if (length <= MAX_HINT)
+		return length;
+	for (length = MAX_HINT; length > 0 && ((uint8_t)hint[length] & 0xc0) == 0x80;)
+		length--;
+	return length;
+}
+
 const char *il_graph_fresh(struct il_graph *graph, const char *hint)
 {
-	char name[256];
+	char name[MAX_HINT + 56];
+	const int length = (int)hint_length(hint);
 	do
-		snprintf(name, sizeof name, "%.200s/inlay_%u", hint, graph->fresh++);
+		snprintf(name, sizeof name, "%.*s" FRESH_MARK "%u", length, hint, graph->fresh++);
 	while (il_graph_find(graph, name));
 	struct il_value *value = il_graph_intern(graph, name);
 	return value ? value->name : NULL;

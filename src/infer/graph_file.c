@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "infer/graph_impl.h"
 
+#define UNLISTED 4                 /* version of the format from which on weights need not be inputs */
 #define MAX_FILE ((size_t)2 << 30) /* protobuf's own limit */
 
 /* ---- depth ---- */
@@ -189,6 +190,33 @@ static void learn_declared(struct il_graph *graph, Onnx__ValueInfoProto *const *
 	}
 }
 
+/* Before version 4 every weight is listed among the inputs too, and is a constant all the same. Passes that replace
+ * it would leave an input behind that has no value. */
+static enum inlay_err unlist_weights(struct il_graph *graph, struct inlay_error *err)
+{
+	Onnx__GraphProto *g = graph->model->graph;
+	struct il_table weights = { 0 };
+	bool fine = true;
+	size_t kept = 0;
+	if (!graph->model->has_ir_version || graph->model->ir_version >= UNLISTED)
+		return INLAY_OK;
+	for (size_t i = 0; i < g->n_initializer && fine; i++)
+		fine = il_table_put(&weights, g->initializer[i]->name, 0);
+	for (size_t i = 0; i < g->n_input && fine; i++) {
+		if (il_table_find(&weights, g->input[i]->name))
+			onnx__value_info_proto__free_unpacked(g->input[i], NULL);
+		else
+			g->input[kept++] = g->input[i];
+	}
+	if (fine)
+		g->n_input = kept;
+	il_table_destroy(&weights);
+	/* Versions 1 and 2 name no operators, and mean the first. */
+	if (!graph->model->n_opset_import)
+		il_graph_import(graph, "", 1);
+	return fine ? INLAY_OK : il_fail_memory(err);
+}
+
 /* ---- reading ---- */
 
 enum inlay_err il_graph_parse(struct il_graph **out, const void *data, size_t size, const char *name,
@@ -213,6 +241,8 @@ enum inlay_err il_graph_parse(struct il_graph **out, const void *data, size_t si
 	rc = check_body(graph, graph->model->graph, err);
 	if (!rc)
 		rc = check_single(graph, err);
+	if (!rc)
+		rc = unlist_weights(graph, err);
 	if (rc)
 		goto fail;
 	const Onnx__GraphProto *g = graph->model->graph;
@@ -369,12 +399,15 @@ enum inlay_err il_graph_pack(struct il_graph *graph, void **data, size_t *size, 
 		rc = il_graph_sort(graph, err);
 	if (rc)
 		return rc;
-	*size = onnx__model_proto__get_packed_size(graph->model);
+	Onnx__ModelProto *model = graph->model;
+	const int64_t version = model->ir_version;
+	model->ir_version = version < UNLISTED ? UNLISTED : version;
+	*size = onnx__model_proto__get_packed_size(model);
 	*data = malloc(*size + 1);
-	if (!*data)
-		return il_fail_memory(err);
-	onnx__model_proto__pack(graph->model, *data);
-	return INLAY_OK;
+	if (*data)
+		onnx__model_proto__pack(model, *data);
+	model->ir_version = version;
+	return *data ? INLAY_OK : il_fail_memory(err);
 }
 
 enum inlay_err il_graph_write(struct il_graph *graph, const char *path, bool overwrite, struct inlay_error *err)
@@ -396,6 +429,8 @@ enum inlay_err il_graph_copy(struct il_graph **copy, struct il_graph *graph, str
 	if (!rc)
 		rc = il_graph_parse(copy, data, size, graph->name, err);
 	free(data);
+	if (!rc)
+		(*copy)->folded = graph->folded;
 	for (size_t i = 0; i < graph->n_values && !rc; i++)
 		il_graph_set_shape(*copy, graph->values[i].name, &graph->values[i].shape);
 	return rc ? rc : il_graph_check(*copy, err);

@@ -27,6 +27,7 @@ struct il_graph {
 	bool indexed; /* producer ... in_body are as the model is now */
 	bool no_memory;
 	unsigned fresh;
+	size_t folded; /* bytes of constants that il_pass_fold added */
 };
 
 /* The value of that name; NULL where nobody ever spoke of it. */

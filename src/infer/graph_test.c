@@ -175,6 +175,26 @@ static void what_is_no_model_is_refused(void **state)
 	free(deep);
 }
 
+static void fresh_names(void **state)
+{
+	(void)state;
+	struct il_graph *graph = diamond();
+	char wide[256];
+	const char *name = il_graph_fresh(graph, "conv");
+	for (int i = 0; i < 100; i++)
+		name = il_graph_fresh(graph, name);
+	assert_string_equal(name, "conv/inlay_100");
+	assert_string_equal(il_graph_fresh(graph, "a/inlay_1/inlay_b"), "a/inlay_1/inlay_b/inlay_101");
+	/* 67 characters of three bytes: the last one would end at 201. */
+	for (size_t i = 0; i < 67; i++)
+		memcpy(wide + 3 * i, "\xe2\x82\xac", 4);
+	name = il_graph_fresh(graph, wide);
+	assert_memory_equal(name, wide, 198);
+	assert_string_equal(name + 198, "/inlay_102");
+	assert_non_null(il_graph_fresh(graph, memset(wide, 0x80, 255)));
+	il_graph_destroy(&graph);
+}
+
 /* Other people's files come through reading and writing without a byte lost. */
 static void files_keep_their_size(void **state)
 {
@@ -205,8 +225,11 @@ static void files_keep_their_size(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_makes_and_reads),        cmocka_unit_test(changes_are_seen_at_once),
-		cmocka_unit_test(nodes_are_written_in_order), cmocka_unit_test(what_is_no_model_is_refused),
+		cmocka_unit_test(who_makes_and_reads),
+		cmocka_unit_test(changes_are_seen_at_once),
+		cmocka_unit_test(nodes_are_written_in_order),
+		cmocka_unit_test(what_is_no_model_is_refused),
+		cmocka_unit_test(fresh_names),
 		cmocka_unit_test(files_keep_their_size),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,8 @@
 
 #include "infer/session_inputs.h"
 
-/* One node as the runtime has it after its own fusing: names need not be the file's. */
+/* One node as the runtime has it after its own fusing: names need not be the file's, but hold
+ * those whole, whatever bytes they are. */
 struct il_kernel_time {
 	char *name, *op_type;
 	double ms; /* median over the runs */

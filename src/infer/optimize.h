@@ -43,8 +43,7 @@ enum inlay_err il_graph_fix_input(struct il_graph *graph, const char *input, int
 /* Input dims 0 that are free, the batch, become 1. */
 enum inlay_err il_graph_fix_batch(struct il_graph *graph, struct inlay_error *err);
 
-/* Inputs that have a default, as exporters write weights up to version 3 of the format, become constants. Returns how
- * many. */
+/* Inputs that have a default, as some exporters still list weights, become constants. Returns how many. */
 unsigned il_graph_freeze(struct il_graph *graph);
 
 #endif

@@ -49,6 +49,44 @@ static void defaults_are_frozen(void **state)
 	il_graph_destroy(&g);
 }
 
+/* Listed among the inputs as up to version 3 of the format, which the runtime knows too. */
+static void listed_weights_are_none(void **state)
+{
+	(void)state;
+	const struct il_diff_params params = { .runs = 2, .seed = 3, .scale = 1 };
+	struct il_graph *g = test_graph(13), *read = NULL;
+	struct il_session *before = NULL, *after;
+	test_input(g, "x", "1,2,6,6");
+	const char *weights[] = { test_weights(g, "3,2,3,3", -1, 1), test_weights(g, "3", 1, 2),
+		                  test_weights(g, "3", -1, 1), test_weights(g, "3", -1, 1),
+		                  test_weights(g, "3", 1, 2) };
+	for (size_t i = 0; i < 5; i++)
+		test_input(g, weights[i], i ? "3" : "3,2,3,3");
+	test_node(g, "Conv", "c", 2, "x", weights[0]);
+	test_node(g, "BatchNormalization", "y", 5, "c", weights[1], weights[2], weights[3], weights[4]);
+	test_output(g, "y");
+	g->model->ir_version = 3;
+	size_t size = onnx__model_proto__get_packed_size(g->model);
+	void *data = malloc(size);
+	onnx__model_proto__pack(g->model, data);
+	assert_ok(il_session_open_memory(&before, data, size, "before", NULL, &err));
+	assert_int_equal(il_session_inputs(before), 1);
+	assert_ok(il_graph_parse(&read, data, size, "read", &err));
+	assert_int_equal(il_graph_model(read)->graph->n_input, 1);
+	assert_non_null(il_graph_constant(read, weights[0]));
+	assert_ok(il_graph_optimize(read, NULL, &err));
+	assert_int_equal(il_graph_nodes(read), 1);
+	assert_int_equal(il_graph_model(read)->ir_version, 3);
+	after = test_session(read, false);
+	assert_int_equal(il_session_inputs(after), 1);
+	assert_true(test_difference(before, after, &params) < TOLERANCE);
+	il_session_destroy(&before);
+	il_session_destroy(&after);
+	il_graph_destroy(&read);
+	il_graph_destroy(&g);
+	free(data);
+}
+
 /* ---- cost ---- */
 
 /* Counted by hand. */
@@ -162,11 +200,9 @@ static void the_lipsync_network_gives_the_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(inputs_are_fixed),
-		cmocka_unit_test(defaults_are_frozen),
-		cmocka_unit_test(operations_and_bytes),
-		cmocka_unit_test(real_models_give_the_same),
-		cmocka_unit_test(the_lipsync_network_gives_the_same),
+		cmocka_unit_test(inputs_are_fixed),          cmocka_unit_test(defaults_are_frozen),
+		cmocka_unit_test(listed_weights_are_none),   cmocka_unit_test(operations_and_bytes),
+		cmocka_unit_test(real_models_give_the_same), cmocka_unit_test(the_lipsync_network_gives_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

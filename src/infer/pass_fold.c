@@ -10,12 +10,14 @@
 
 #include "base/log.h"
 #include "base/table.h"
+#include "infer/graph_impl.h"
 #include "infer/graph_rename.h"
 #include "infer/passes.h"
 #include "infer/session.h"
 #include "infer/shapes.h"
 
 #define MAX_BYTES ((size_t)64 << 20) /* of one output */
+#define MAX_SUM ((size_t)512 << 20)  /* of what one fold computes and all folds of a graph store */
 #define MAX_ROUNDS 32
 #define MIN_IR_VERSION 4 /* of files whose initializers need not be inputs */
 
@@ -30,6 +32,7 @@ struct choice {
 	size_t n_stand_ins;
 	const char **wanted; /* outputs that others read */
 	size_t n_wanted;
+	size_t bytes; /* of the outputs of chosen nodes */
 	bool no_memory;
 };
 
@@ -63,23 +66,29 @@ static bool is_random(const il_node *node)
 	return false;
 }
 
-static bool size_fits(const struct il_shape *shape)
+/* Adds to *sum. */
+static bool size_fits(const struct il_shape *shape, size_t *sum)
 {
 	size_t bytes = il_tensor_element_bytes(shape->type);
 	for (int i = 0; i < shape->rank; i++)
 		if (shape->dims[i] < 0 || __builtin_mul_overflow(bytes, (size_t)shape->dims[i], &bytes))
 			return false;
-	return shape->rank >= 0 && il_tensor_element_bytes(shape->type) && bytes <= MAX_BYTES;
+	if (shape->rank < 0 || !il_tensor_element_bytes(shape->type) || bytes > MAX_BYTES)
+		return false;
+	*sum += bytes;
+	return *sum <= MAX_SUM;
 }
 
-/* Every output has a type and a size that are known, and is nobody's but the graph's; one of them is read. */
-static bool outputs_fit(struct il_graph *graph, const il_node *node)
+/* Every output has a type and a size that are known, and is nobody's but the graph's; one of them is read. Adds their
+ * size to *sum. */
+static bool outputs_fit(struct il_graph *graph, const il_node *node, size_t *sum)
 {
 	bool read = false;
 	for (size_t i = 0; i < node->n_output; i++) {
 		if (!*node->output[i])
 			continue;
-		if (!size_fits(il_graph_shape(graph, node->output[i])) || il_graph_is_output(graph, node->output[i]))
+		if (!size_fits(il_graph_shape(graph, node->output[i]), sum) ||
+		    il_graph_is_output(graph, node->output[i]))
 			return false;
 		read |= il_graph_uses(graph, node->output[i]) > 0;
 	}
@@ -171,8 +180,9 @@ static bool consider(struct choice *c, il_node *node)
 {
 	struct il_ints dims;
 	const il_node *shape = NULL;
+	size_t bytes = c->graph->folded + c->bytes;
 	if (is_in(&c->chosen, node) || is_in(c->refused, node) || has_body(node) || is_random(node) ||
-	    !is_known_domain(node) || !outputs_fit(c->graph, node))
+	    !is_known_domain(node) || !outputs_fit(c->graph, node, &bytes))
 		return false;
 	if (il_node_is(node, "Shape")) {
 		if (!il_ints_of_value(c->graph, node->output[0], &dims) || !il_ints_all_known(&dims))
@@ -187,6 +197,7 @@ static bool consider(struct choice *c, il_node *node)
 		return false;
 	if (shape != node)
 		c->nodes[c->n_nodes++] = node;
+	c->bytes = bytes - c->graph->folded;
 	for (size_t i = 0; i < node->n_output; i++)
 		if (*node->output[i])
 			c->no_memory |= !il_table_put(&c->chosen, node->output[i], 0);
@@ -365,6 +376,7 @@ static bool store(struct il_graph *graph, const char *value, const struct il_ten
 		return false;
 	if (tensor->bytes)
 		memcpy(data, tensor->data, tensor->bytes);
+	graph->folded += tensor->bytes;
 	il_renames_put(renames, graph, value, constant);
 	return true;
 }
@@ -385,10 +397,11 @@ static unsigned store_all(const struct choice *c, const struct il_tensor *tensor
 static bool refuse(const struct choice *c, struct il_table *refused)
 {
 	const il_node *node = c->nodes[0];
-	for (size_t i = 0; i < node->n_output; i++)
-		if (*node->output[i])
-			return il_table_put(refused, il_graph_keep(c->graph, node->output[i]), 0);
-	return false;
+	size_t i = 0;
+	while (i < node->n_output && !*node->output[i])
+		i++;
+	const char *name = i < node->n_output ? il_graph_keep(c->graph, node->output[i]) : NULL;
+	return name && il_table_put(refused, name, 0);
 }
 
 /* As many of the chosen nodes, from the first one on, as the runtime computes. Where it refuses even the first, that

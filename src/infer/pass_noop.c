@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "infer/graph_impl.h"
 #include "infer/graph_rename.h"
 #include "infer/passes.h"
 #include "infer/shapes.h"
@@ -206,6 +207,7 @@ static unsigned bypass(struct il_graph *graph)
 	il_node **idle = calloc(n + 1, sizeof(void *));
 	struct il_renames renames = { 0 };
 	unsigned n_idle = 0;
+	graph->no_memory |= !idle;
 	for (size_t i = 0; i < n && idle; i++) {
 		il_node *node = il_graph_node(graph, i);
 		const char *in = original(graph, node);

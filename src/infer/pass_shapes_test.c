@@ -1,6 +1,7 @@
 #include "infer/passes.h"
 
 #include "infer/optimize.h"
+#include "infer/shapes.h"
 #include "tests/test_graph.h"
 
 struct count {
@@ -333,9 +334,23 @@ static void real_models_of_free_dims(void **state)
 	check_model("models/audio/silero_vad_16k_op15.onnx", false, voice, 3, 40);
 }
 
+/* By Python: len(range(dim)[start:end:step]). */
+static void lengths_of_slices(void **state)
+{
+	(void)state;
+	static const int64_t cases[][5] = {
+		{ 0, -1, -9, -1, 0 }, { 0, 0, 9, 1, 0 },         { 5, -1, -9, -1, 5 }, { 5, -1, -9, -2, 3 },
+		{ 5, 4, 1, -1, 3 },   { 5, 1, INT64_MAX, 2, 2 }, { 5, 0, 5, 100, 1 },  { 5, 4, INT64_MIN + 1, -100, 1 },
+		{ 5, 9, 9, 1, 0 },    { 1, -1, -9, -1, 1 },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(il_slice_length(cases[i][0], cases[i][1], cases[i][2], cases[i][3]), cases[i][4]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lengths_of_slices),
 		cmocka_unit_test(windows),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(sums),

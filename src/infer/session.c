@@ -277,6 +277,11 @@ void il_session_destroy(struct il_session **session)
 	free(s);
 }
 
+const char *il_session_name(const struct il_session *session)
+{
+	return session->path;
+}
+
 int il_session_inputs(const struct il_session *session)
 {
 	return session->inputs.count;
@@ -297,6 +302,16 @@ const struct il_tensor_desc *il_session_output(const struct il_session *session,
 	return &session->outputs.ports[i].desc;
 }
 
+const char *il_session_input_name(const struct il_session *session, int i)
+{
+	return session->inputs.ports[i].name;
+}
+
+const char *il_session_output_name(const struct il_session *session, int i)
+{
+	return session->outputs.ports[i].name;
+}
+
 static int find(const struct il_side *side, const char *name)
 {
 	for (int i = 0; i < side->count; i++)
@@ -315,12 +330,21 @@ int il_session_find_output(const struct il_session *session, const char *name)
 	return find(&session->outputs, name);
 }
 
+static ONNXTensorElementDataType element_type(enum il_tensor_type type)
+{
+	switch (type) {
+	case IL_TENSOR_U8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+	case IL_TENSOR_F16: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+	default: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+	}
+}
+
 /* True where the model's own type and shape allow `type` and `dims`, which are copied to `shape`; *bytes is their size.
  */
 static bool fits(const struct il_tensor_desc *desc, enum il_tensor_type type, int rank, const int64_t *dims,
                  int64_t shape[IL_TENSOR_MAX_RANK], size_t *bytes)
 {
-	*bytes = type == IL_TENSOR_U8 ? 1 : sizeof(float);
+	*bytes = il_tensor_element_bytes((int)element_type(type));
 	if (desc->type != type || rank != desc->rank)
 		return false;
 	for (int i = 0; i < rank; i++) {
@@ -341,15 +365,6 @@ static void gather(struct il_side *side)
 			continue;
 		side->names[side->bound] = side->ports[i].name;
 		side->values[side->bound++] = side->ports[i].value;
-	}
-}
-
-static ONNXTensorElementDataType element_type(enum il_tensor_type type)
-{
-	switch (type) {
-	case IL_TENSOR_U8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
-	case IL_TENSOR_F16: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
-	default: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
 	}
 }
 

@@ -15,7 +15,7 @@ enum il_tensor_type { IL_TENSOR_F32, IL_TENSOR_F16, IL_TENSOR_U8, IL_TENSOR_I32,
 
 /* An input or output as the model declares it; dims < 0 are free. */
 struct il_tensor_desc {
-	char name[IL_TENSOR_NAME];
+	char name[IL_TENSOR_NAME]; /* for people: cut where it is long, on one line; il_session_input_name is whole */
 	enum il_tensor_type type;
 	int element; /* the ONNX format's number of the type (enum il_onnx_type has the common ones); 0: no tensor */
 	int rank;
@@ -44,13 +44,17 @@ enum inlay_err il_session_open_memory(struct il_session **session, const void *d
                                       const struct il_session_params *params, struct inlay_error *err);
 void il_session_destroy(struct il_session **session);
 
+const char *il_session_name(const struct il_session *session); /* for messages: the path, or as given to open */
 int il_session_inputs(const struct il_session *session);
 int il_session_outputs(const struct il_session *session);
 const struct il_tensor_desc *il_session_input(const struct il_session *session, int i);
 const struct il_tensor_desc *il_session_output(const struct il_session *session, int i);
 /* "inputs: a float32 [n,2], b int64 []; outputs: c float32 [n,3]" into `text`; returns text. */
 const char *il_session_format(const struct il_session *session, char *text, size_t size);
-/* Index by name, or -1. */
+/* As the model has them, for look-ups; the session's. */
+const char *il_session_input_name(const struct il_session *session, int i);
+const char *il_session_output_name(const struct il_session *session, int i);
+/* Index by whole name, or -1. */
 int il_session_find_input(const struct il_session *session, const char *name);
 int il_session_find_output(const struct il_session *session, const char *name);
 

@@ -1,10 +1,12 @@
 #include "infer/session_inputs.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "infer/graph.h"
+#include "kernel/half.h"
 
 #define MAX_ELEMENTS ((size_t)1 << 31)
 
@@ -22,33 +24,13 @@ static double next_random(uint64_t *state)
 	return (double)(*state * 0x2545f4914f6cdd1du >> 11) / 9007199254740992.0;
 }
 
-/* IEEE binary16. Numbers from 0 to 65504 to it, halves away from it. */
-static uint16_t to_half(double value)
-{
-	int exponent;
-	double fraction = frexp(fabs(value), &exponent);
-	uint16_t sign = signbit(value) ? 0x8000 : 0;
-	if (!(fabs(value) > 0))
-		return sign;
-	if (exponent < -13)
-		return (uint16_t)(sign | (uint16_t)ldexp(fraction, exponent + 24));
-	return (uint16_t)(sign | (exponent + 14) << 10 | ((uint16_t)ldexp(fraction, 11) & 0x3ff));
-}
-
-static double from_half(uint16_t half)
-{
-	int exponent = half >> 10 & 31, fraction = half & 0x3ff;
-	double value = exponent == 31 ? (fraction ? NAN : INFINITY)
-	                              : ldexp(fraction + (exponent ? 1024 : 0), (exponent ? exponent : 1) - 25);
-	return half & 0x8000 ? -value : value;
-}
-
+/* `value` is in the type's range. */
 static void put(struct il_tensor *tensor, size_t i, double value)
 {
 	switch (tensor->element) {
 	case IL_ONNX_FLOAT: ((float *)tensor->data)[i] = (float)value; return;
 	case TYPE_DOUBLE: ((double *)tensor->data)[i] = value; return;
-	case IL_ONNX_FLOAT16: ((uint16_t *)tensor->data)[i] = to_half(value); return;
+	case IL_ONNX_FLOAT16: ((uint16_t *)tensor->data)[i] = il_half_of_float((float)value); return;
 	case IL_ONNX_BOOL: ((uint8_t *)tensor->data)[i] = value != 0; return;
 	case IL_ONNX_UINT8: ((uint8_t *)tensor->data)[i] = (uint8_t)value; return;
 	case TYPE_INT8: ((int8_t *)tensor->data)[i] = (int8_t)value; return;
@@ -67,7 +49,7 @@ double il_tensor_get(const struct il_tensor *tensor, size_t i)
 	switch (tensor->element) {
 	case IL_ONNX_FLOAT: return ((const float *)tensor->data)[i];
 	case TYPE_DOUBLE: return ((const double *)tensor->data)[i];
-	case IL_ONNX_FLOAT16: return from_half(((const uint16_t *)tensor->data)[i]);
+	case IL_ONNX_FLOAT16: return il_float_of_half(((const uint16_t *)tensor->data)[i]);
 	case IL_ONNX_BOOL:
 	case IL_ONNX_UINT8: return ((const uint8_t *)tensor->data)[i];
 	case TYPE_INT8: return ((const int8_t *)tensor->data)[i];
@@ -86,6 +68,34 @@ static bool is_whole(int element)
 	return element != IL_ONNX_FLOAT && element != TYPE_DOUBLE && element != IL_ONNX_FLOAT16;
 }
 
+/* As doubles: the ends of 64 bits are the nearest inside. */
+static const struct range {
+	int element;
+	const char *name;
+	double low, high;
+} ranges[] = {
+	{ IL_ONNX_FLOAT, "float32", -FLT_MAX, FLT_MAX },
+	{ IL_ONNX_FLOAT16, "float16", -65504, 65504 },
+	{ IL_ONNX_UINT8, "uint8", 0, UINT8_MAX },
+	{ TYPE_INT8, "int8", INT8_MIN, INT8_MAX },
+	{ TYPE_UINT16, "uint16", 0, UINT16_MAX },
+	{ TYPE_INT16, "int16", INT16_MIN, INT16_MAX },
+	{ IL_ONNX_INT32, "int32", INT32_MIN, INT32_MAX },
+	{ TYPE_UINT32, "uint32", 0, UINT32_MAX },
+	{ IL_ONNX_INT64, "int64", (double)INT64_MIN, 0x1.fffffffffffffp+62 },
+	{ TYPE_UINT64, "uint64", 0, 0x1.fffffffffffffp+63 },
+};
+
+/* The range that does not hold `value`; NULL where it fits. Infinity and NaN fit what has them. */
+static const struct range *exceeded(int element, double value)
+{
+	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+		if (ranges[i].element == element && !(value >= ranges[i].low && value <= ranges[i].high) &&
+		    (isfinite(value) || is_whole(element)))
+			return &ranges[i];
+	return NULL;
+}
+
 size_t il_tensor_count(const struct il_tensor *tensor)
 {
 	size_t element = il_tensor_element_bytes(tensor->element);
@@ -102,26 +112,47 @@ static const struct il_input_choice *find_choice(const struct il_input_choice *c
 	return NULL;
 }
 
-static enum inlay_err make_input(const struct il_tensor_desc *desc, const struct il_input_choice *choice,
-                                 struct il_tensor *tensor, struct inlay_error *err)
+static enum inlay_err make_dims(const char *path, const struct il_tensor_desc *desc,
+                                const struct il_input_choice *choice, struct il_tensor *tensor, size_t *count,
+                                struct inlay_error *err)
 {
-	size_t count = 1, element = il_tensor_element_bytes(desc->element);
-	if (!element)
-		return il_fail(err, INLAY_ERR_UNSUPPORTED, "input %s: expected a tensor of numbers", desc->name);
-	if (choice && choice->rank >= 0 && choice->rank != desc->rank)
-		return il_fail(err, INLAY_ERR_INVALID, "input %s: %d dims were given; the model has %d", desc->name,
-		               choice->rank, desc->rank);
-	tensor->element = desc->element;
-	tensor->rank = desc->rank;
+	*count = 1;
 	for (int i = 0; i < desc->rank; i++) {
 		int64_t dim = choice && choice->rank >= 0 ? choice->dims[i] : desc->dims[i] >= 0 ? desc->dims[i] : 1;
 		if (desc->dims[i] >= 0 && dim != desc->dims[i])
-			return il_fail(err, INLAY_ERR_INVALID, "input %s: dim %d is %lld in the model; %lld was given",
-			               desc->name, i, (long long)desc->dims[i], (long long)dim);
+			return il_fail(err, INLAY_ERR_INVALID,
+			               "%s: input %s: dim %d is %lld in the model; %lld was given", path, desc->name, i,
+			               (long long)desc->dims[i], (long long)dim);
 		tensor->dims[i] = dim;
-		if (__builtin_mul_overflow(count, (size_t)dim, &count) || count > MAX_ELEMENTS)
-			return il_fail(err, INLAY_ERR_INVALID, "input %s: too large", desc->name);
+		if (__builtin_mul_overflow(*count, (size_t)dim, count) || *count > MAX_ELEMENTS)
+			return il_fail(err, INLAY_ERR_INVALID,
+			               "%s: input %s: more than %zu numbers; fix its dims with --input", path,
+			               desc->name, MAX_ELEMENTS);
 	}
+	return INLAY_OK;
+}
+
+static enum inlay_err make_input(const char *path, const struct il_tensor_desc *desc,
+                                 const struct il_input_choice *choice, struct il_tensor *tensor,
+                                 struct inlay_error *err)
+{
+	size_t count, element = il_tensor_element_bytes(desc->element);
+	if (!element)
+		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: input %s: expected a tensor of numbers", path,
+		               desc->name);
+	if (choice && choice->rank >= 0 && choice->rank != desc->rank)
+		return il_fail(err, INLAY_ERR_INVALID, "%s: input %s: %d dims were given; the model has %d", path,
+		               desc->name, choice->rank, desc->rank);
+	const struct range *range = choice && choice->filled ? exceeded(desc->element, choice->value) : NULL;
+	if (range)
+		return il_fail(err, INLAY_ERR_INVALID,
+		               "%s: input %s: %.17g was given; expected %s, from %.17g to %.17g", path, desc->name,
+		               choice->value, range->name, range->low, range->high);
+	tensor->element = desc->element;
+	tensor->rank = desc->rank;
+	enum inlay_err rc = make_dims(path, desc, choice, tensor, &count, err);
+	if (rc)
+		return rc;
 	tensor->bytes = count * element;
 	tensor->data = calloc(count + 1, element);
 	return tensor->data ? INLAY_OK : il_fail_memory(err);
@@ -135,13 +166,15 @@ enum inlay_err il_session_make_inputs(const struct il_session *session, const st
 	*tensors = NULL;
 	for (size_t i = 0; i < n_choices; i++)
 		if (il_session_find_input(session, choices[i].name) < 0)
-			return il_fail(err, INLAY_ERR_INVALID, "no input is named %s", choices[i].name);
+			return il_fail(err, INLAY_ERR_INVALID, "%s: no input is named %s", il_session_name(session),
+			               choices[i].name);
 	*tensors = calloc((size_t)n + 1, sizeof **tensors);
 	if (!*tensors)
 		return il_fail_memory(err);
 	for (int i = 0; i < n && !rc; i++) {
-		const struct il_tensor_desc *desc = il_session_input(session, i);
-		rc = make_input(desc, find_choice(choices, n_choices, desc->name), &(*tensors)[i], err);
+		const struct il_input_choice *choice =
+			find_choice(choices, n_choices, il_session_input_name(session, i));
+		rc = make_input(il_session_name(session), il_session_input(session, i), choice, &(*tensors)[i], err);
 	}
 	if (rc)
 		il_session_clear_inputs(session, tensors);
@@ -153,7 +186,7 @@ void il_session_fill_inputs(const struct il_session *session, const struct il_in
 {
 	for (int i = 0; i < il_session_inputs(session); i++) {
 		const struct il_input_choice *choice =
-			find_choice(choices, n_choices, il_session_input(session, i)->name);
+			find_choice(choices, n_choices, il_session_input_name(session, i));
 		size_t count = il_tensor_count(&tensors[i]);
 		for (size_t k = 0; k < count; k++) {
 			double value = random ? next_random(random) : 0;

@@ -6,16 +6,16 @@
 
 /* What an input gets where the model leaves it open. */
 struct il_input_choice {
-	const char *name;
-	int rank; /* -1: as the model has it */
+	const char *name; /* whole */
+	int rank;         /* -1: as the model has it */
 	int64_t dims[IL_TENSOR_MAX_RANK];
 	bool filled; /* every element is `value` instead of a random number */
 	double value;
 };
 
 /* *tensors: one an input of the session, in its order, of zeros; il_session_clear_inputs frees them. Free dims that no
- * choice fixes are 1. A choice that fits no input is INLAY_ERR_INVALID, an input that is no tensor of numbers
- * INLAY_ERR_UNSUPPORTED. */
+ * choice fixes are 1. A choice that fits no input, or a value that its type cannot hold, is INLAY_ERR_INVALID, an input
+ * that is no tensor of numbers INLAY_ERR_UNSUPPORTED. */
 enum inlay_err il_session_make_inputs(const struct il_session *session, const struct il_input_choice *choices,
                                       size_t n_choices, struct il_tensor **tensors, struct inlay_error *err);
 /* Random floats from 0 to `scale`, whole numbers 0 or 1; or zeros, where `random` is NULL. What a choice fills has its

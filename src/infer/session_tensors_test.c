@@ -1,6 +1,7 @@
 #include "infer/session_inputs.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #include "infer/graph_diff.h"
 #include "infer/model_time.h"
@@ -108,6 +109,83 @@ static void inputs_by_choice(void **state)
 	il_graph_destroy(&g);
 }
 
+/* What a type cannot hold, beside the nearest number that it can. */
+static void values_fit_their_type(void **state)
+{
+	(void)state;
+	static const struct {
+		int type;
+		double fits, wrong;
+	} cases[] = {
+		{ IL_ONNX_UINT8, 255, 300 },
+		{ IL_ONNX_UINT8, 0, -1 },
+		{ 3, -128, -129 },
+		{ 4, 65535, 65536 },
+		{ 5, 32767, INFINITY },
+		{ IL_ONNX_INT32, -0x1p31, NAN },
+		{ 12, 4294967295.0, 4294967296.0 },
+		{ IL_ONNX_INT64, -0x1p63, 0x1p63 },
+		{ 13, 0x1p63, 0x1p64 },
+		{ IL_ONNX_FLOAT16, 65504, 131072 },
+		{ IL_ONNX_FLOAT16, INFINITY, 7e4 },
+		{ IL_ONNX_FLOAT, -3e38, -1e39 },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct il_graph *g = test_graph(13);
+		const struct il_shape shape = { cases[i].type, 1, { 1 } };
+		struct il_tensor *in;
+		il_graph_add_input(g, "x", &shape);
+		il_node_set_int(g, test_node(g, "Cast", "y", 1, "x"), "to", IL_ONNX_FLOAT);
+		test_output(g, "y");
+		struct il_session *session = test_session(g, true);
+		struct il_input_choice choice = { "x", -1, { 0 }, true, cases[i].wrong };
+		assert_fails(il_session_make_inputs(session, &choice, 1, &in, &err), INLAY_ERR_INVALID,
+		             "test: input x");
+		choice.value = cases[i].fits;
+		assert_ok(il_session_make_inputs(session, &choice, 1, &in, &err));
+		il_session_fill_inputs(session, &choice, 1, in, 1, NULL);
+		double got = il_tensor_get(&in[0], 0);
+		assert_true(got == cases[i].fits || got == (double)(float)cases[i].fits);
+		il_session_clear_inputs(session, &in);
+		il_session_destroy(&session);
+		il_graph_destroy(&g);
+	}
+}
+
+/* Two of each that are the same for their first 150 bytes, and on more than one line. */
+static void long_names(void **state)
+{
+	(void)state;
+	const struct il_diff_params params = { .runs = 1, .seed = 1, .scale = 1 };
+	static char names[4][160];
+	struct il_graph *g = test_graph(13);
+	for (int i = 0; i < 4; i++) {
+		snprintf(names[i], sizeof names[i], "%c\n%0150d", i < 2 ? 'x' : 'y', i);
+		if (i < 2)
+			test_input(g, names[i], "2");
+	}
+	test_node(g, "Neg", names[2], 1, names[0]);
+	test_node(g, "Abs", names[3], 1, names[1]);
+	test_output(g, names[2]);
+	test_output(g, names[3]);
+	struct il_session *session = test_session(g, true);
+	assert_string_equal(il_session_name(session), "test");
+	assert_int_equal(strlen(il_session_input(session, 0)->name), IL_TENSOR_NAME - 1);
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(il_session_input_name(session, i), names[i]);
+		assert_string_equal(il_session_output_name(session, i), names[2 + i]);
+	}
+	assert_true(test_difference(session, session, &params) == 0);
+	const struct il_input_choice choice = { names[1], -1, { 0 }, true, 7 };
+	struct il_tensor *in;
+	assert_ok(il_session_make_inputs(session, &choice, 1, &in, &err));
+	il_session_fill_inputs(session, &choice, 1, in, 1, NULL);
+	assert_true(il_tensor_get(&in[0], 1) == 0 && il_tensor_get(&in[1], 1) == 7);
+	il_session_clear_inputs(session, &in);
+	il_session_destroy(&session);
+	il_graph_destroy(&g);
+}
+
 /* y = x + weight, so that the differences are known. */
 static struct il_session *adder(float weight, const char *output)
 {
@@ -134,7 +212,8 @@ static void differences(void **state)
 	assert_true(test_difference(a, a, &params) == 0);
 	assert_true(test_difference(nan, nan, &params) == 0);
 	assert_true(isinf(test_difference(a, nan, &params)));
-	assert_fails(il_session_diff(a, other, &params, &outputs, &err), INLAY_ERR_FORMAT, "no output y");
+	assert_fails(il_session_diff(a, other, &params, &outputs, &err), INLAY_ERR_FORMAT,
+	             "test: no output is named y, as in test");
 	assert_null(outputs);
 	il_session_destroy(&a);
 	il_session_destroy(&b);
@@ -159,6 +238,60 @@ static void times(void **state)
 	assert_fails(il_model_time("/nonexistent/x.onnx", NULL, 0, 1, 3, &time, &err), INLAY_ERR_NOT_FOUND, "x.onnx");
 }
 
+static void names_of_any_kind_are_timed(void **state)
+{
+	(void)state;
+	static const char *const given[] = { "say \"a\\", "<1>", "two\nlines \xff" };
+	struct il_graph *g = test_graph(13);
+	struct il_model_time time;
+	char path[] = "/tmp/inlay-test-XXXXXX";
+	bool seen[3] = { false };
+	test_input(g, "x", "2,3");
+	test_node(g, "MatMul", "a", 2, "x", test_weights(g, "3,4", 0, 1));
+	test_node(g, "Sin", "b", 1, "a");
+	test_node(g, "Cos", "y", 1, "b");
+	for (size_t i = 0; i < 3; i++)
+		il_graph_node(g, i)->name = strdup(given[i]);
+	test_output(g, "y");
+	close(mkstemp(path));
+	assert_ok(il_graph_write(g, path, true, &err));
+	assert_ok(il_model_time(path, NULL, 0, 1, 2, &time, &err));
+	for (size_t i = 0; i < time.n_kernels; i++)
+		for (size_t k = 0; k < 3; k++)
+			seen[k] |= strstr(time.kernels[i].name, given[k]) != NULL;
+	assert_true(seen[0] && seen[1] && seen[2]);
+	il_model_time_clear(&time);
+	unlink(path);
+	il_graph_destroy(&g);
+}
+
+/* The runtime refuses an operator that there is not, and has a profile open by then. */
+static void nothing_stays_behind(void **state)
+{
+	(void)state;
+	struct il_graph *g = test_graph(13);
+	struct il_model_time time;
+	char folder[] = "/tmp/inlay-test-XXXXXX", path[64];
+	const char *before = getenv("TMPDIR");
+	char *kept = before ? strdup(before) : NULL;
+	test_input(g, "x", "2");
+	test_node(g, "NoSuchOperator", "y", 1, "x");
+	test_output(g, "y");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/m.onnx", folder);
+	assert_ok(il_graph_write(g, path, false, &err));
+	setenv("TMPDIR", folder, 1);
+	assert_fails(il_model_time(path, NULL, 0, 1, 1, &time, &err), INLAY_ERR_FORMAT, "m.onnx");
+	if (kept)
+		setenv("TMPDIR", kept, 1);
+	else
+		unsetenv("TMPDIR");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0); /* it was empty */
+	free(kept);
+	il_graph_destroy(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +300,10 @@ int main(void)
 		cmocka_unit_test(inputs_by_choice),
 		cmocka_unit_test(differences),
 		cmocka_unit_test(times),
+		cmocka_unit_test(values_fit_their_type),
+		cmocka_unit_test(long_names),
+		cmocka_unit_test(names_of_any_kind_are_timed),
+		cmocka_unit_test(nothing_stays_behind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

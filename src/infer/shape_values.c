@@ -37,6 +37,8 @@ int64_t il_slice_length(int64_t dim, int64_t start, int64_t end, int64_t step)
 {
 	if (dim < 0 || start == IL_INT_UNKNOWN || end == IL_INT_UNKNOWN || !step || step == IL_INT_UNKNOWN)
 		return -1;
+	if (dim == 0)
+		return 0;
 	start += start < 0 ? dim : 0;
 	end += end < 0 ? dim : 0;
 	int64_t low = step < 0 ? -1 : 0, high = step < 0 ? dim - 1 : dim;
