@@ -286,6 +286,16 @@ static enum inlay_err bind(struct il_lipsync_net *net, unsigned n, struct inlay_
 	return rc;
 }
 
+const char *il_lipsync_net_picture_name(const struct il_lipsync_net *net)
+{
+	return net->picture_port >= 0 ? il_session_input_name(net->session, net->picture_port) : NULL;
+}
+
+const char *il_lipsync_net_audio_name(const struct il_lipsync_net *net)
+{
+	return il_session_input_name(net->session, net->audio_port);
+}
+
 const char *il_lipsync_net_hoisted(const struct il_lipsync_net *net, int i, size_t *bytes)
 {
 	const struct il_tensor_desc *desc = il_session_input(net->session, net->hoisted_port[i]);

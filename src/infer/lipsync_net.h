@@ -59,6 +59,10 @@ const float *il_lipsync_net_output(const struct il_lipsync_net *net, unsigned i)
 /* The same where info->bytes. */
 const uint8_t *il_lipsync_net_bytes(const struct il_lipsync_net *net, unsigned i);
 
+/* Whole names of the picture's and the audio's inputs, as the file has them; NULL for a picture that is not there. */
+const char *il_lipsync_net_picture_name(const struct il_lipsync_net *net);
+const char *il_lipsync_net_audio_name(const struct il_lipsync_net *net);
+
 /* Input i < info->hoisted: its name, and its size in bytes. */
 const char *il_lipsync_net_hoisted(const struct il_lipsync_net *net, int i, size_t *bytes);
 /* Memory of such an input for the runs to come, read in place; until the first call it is zeros. */
