@@ -27,6 +27,7 @@ static const struct shape {
 	bool residual;
 	enum il_block_added added;
 	bool encoder; /* not in the total */
+	enum il_number skip_type;
 } shapes[] = {
 	{ "audio 1", 32, 0, 64, 64, 16, 16, 1 },
 	{ "audio 2", 64, 0, 128, 128, 16, 16, 1 },
@@ -47,6 +48,8 @@ static const struct shape {
 	{ "up4 b", 32, 0, 64, 32, 160, 160, 1, true },
 	{ "up5", 32, 32, 128, 16, 160, 320, 1 },
 	{ "up5 b", 16, 0, 32, 16, 320, 320, 1, true },
+	{ "up4 half", 32, 32, 128, 32, 80, 160, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
+	{ "up5 half", 32, 32, 128, 16, 160, 320, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
 	{ "up5 added", 32, 0, 128, 16, 160, 320, 1, false, IL_BLOCK_HALF_ADDED, true },
 	{ "encoder 1", 6, 0, 12, 32, 320, 320, 1, false, IL_BLOCK_NOTHING_ADDED, true },
 	{ "encoder 2", 32, 0, 64, 32, 320, 320, 2, false, IL_BLOCK_NOTHING_ADDED, true },
@@ -126,6 +129,15 @@ static float *numbers(size_t n)
 	return list;
 }
 
+/* Written, or all of them would be the one page of zeros. */
+static uint16_t *halves(size_t n)
+{
+	uint16_t *list = malloc(n * sizeof *list + 1);
+	for (size_t i = 0; i < n; i++)
+		list[i] = (uint16_t)(0x3000 + i % 0x400);
+	return list;
+}
+
 static void prepare(size_t i, int tile_rows, int tile_columns)
 {
 	const struct shape *s = &shapes[i];
@@ -140,6 +152,7 @@ static void prepare(size_t i, int tile_rows, int tile_columns)
 		.residual = s->residual,
 		.resize = s->in_size == s->mid_size ? IL_BLOCK_SAME : IL_BLOCK_ALIGN_CORNERS,
 		.added = s->added,
+		.skip_type = s->skip_type,
 		.expand_w = numbers(mid * in),
 		.skip_w = numbers(mid * skip),
 		.expand_b = numbers(mid),
@@ -157,8 +170,8 @@ static void prepare(size_t i, int tile_rows, int tile_columns)
 		.x = numbers((size_t)s->in_size * (size_t)s->in_size * (in + 7)),
 		.in_h = s->in_size,
 		.in_w = s->in_size,
-		.skip = numbers(pixels * (skip + 7)),
-		.added = s->added ? calloc(pixels * mid, 4) : NULL,
+		.skip = s->skip_type == IL_FLOAT16 ? (void *)halves(pixels * skip) : numbers(pixels * (skip + 7)),
+		.added = s->added ? halves(pixels * mid) : NULL,
 		.mid_h = s->mid_size,
 		.mid_w = s->mid_size,
 		.y = numbers(pixels * (out + 7)),

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "inlay/error.h"
+#include "kernel/channels.h"
 
 enum il_block_resize {
 	IL_BLOCK_SAME,          /* mid has the size of x */
@@ -45,6 +46,7 @@ struct il_block_params {
 	bool residual;          /* x is added to y: in == out, stride 1, IL_BLOCK_SAME */
 	enum il_block_resize resize;
 	enum il_block_added added;
+	enum il_number skip_type;
 	const float *expand_w;                  /* [mid][in] */
 	const float *skip_w;                    /* [mid][skip] */
 	const float *expand_b;                  /* [mid] */
@@ -71,7 +73,7 @@ struct il_block;
 struct il_block_io {
 	const float *x; /* [in_h][in_w][in] */
 	int in_h, in_w;
-	const float *skip; /* [mid_h][mid_w][skip] */
+	const void *skip;  /* [mid_h][mid_w][skip], float or IEEE binary16 (skip_type) */
 	const void *added; /* [mid_h][mid_w][mid] */
 	int mid_h, mid_w;  /* in_h, in_w for IL_BLOCK_SAME */
 	float *y;          /* [il_block_out(block, mid_h)][il_block_out(block, mid_w)][out] */

@@ -12,4 +12,5 @@ const struct il_block_kernels il_block_kernels_c = {
 	.multiply = multiply,
 	.depthwise = depthwise,
 	.between = between,
+	.widen = widen,
 };

@@ -45,6 +45,7 @@ struct il_block_product {
 	enum il_block_added added_type;
 	const void *added;
 	size_t added_stride;
+	size_t added_ahead; /* numbers from those added to the ones to be fetched for later */
 	int added_lanes;
 	bool relu;
 };
@@ -59,9 +60,13 @@ struct il_block_product {
 #define IL_SIGNATURE_BLOCK_BETWEEN(name)                                                                               \
 	void name(float *values, const float *upper, const float *lower, float part, int n)
 
+/* Floats from halves; n is a multiple of 8. */
+#define IL_SIGNATURE_BLOCK_WIDEN(name) void name(float *to, const uint16_t *from, size_t n)
+
 typedef IL_SIGNATURE_BLOCK_MULTIPLY(il_block_multiply_fn);
 typedef IL_SIGNATURE_BLOCK_DEPTHWISE(il_block_depthwise_fn);
 typedef IL_SIGNATURE_BLOCK_BETWEEN(il_block_between_fn);
+typedef IL_SIGNATURE_BLOCK_WIDEN(il_block_widen_fn);
 
 struct il_block_kernels {
 	int lanes; /* a multiple of 8 */
@@ -69,6 +74,7 @@ struct il_block_kernels {
 	il_block_multiply_fn *multiply;
 	il_block_depthwise_fn *depthwise;
 	il_block_between_fn *between;
+	il_block_widen_fn *widen;
 };
 
 extern const struct il_block_kernels il_block_kernels_c;

@@ -18,11 +18,12 @@
 #define K_BLOCK 256             /* values of k whose panel of weights stays in the first-level cache */
 #define STRIP_BYTES (160 << 10) /* of three rows of mid in a strip */
 #define STEP_BYTES (384 << 10)  /* of all rows of mid and d that are there at a time */
-#define MAX_ROWS 8              /* of y at a time */
-#define PANEL_PIXELS 2500       /* of y, up to which it goes by panels */
-#define PANEL_BYTES (16 << 20)  /* of d, likewise */
-#define TASKS_A_THREAD 2        /* at least: a thread that is held up leaves some to the others */
-#define MAX_THREADS 64          /* that tasks are made for */
+#define CONVOLVED_COLUMNS 40
+#define MAX_ROWS 8             /* of y at a time */
+#define PANEL_PIXELS 2500      /* of y, up to which it goes by panels */
+#define PANEL_BYTES (16 << 20) /* of d, likewise */
+#define TASKS_A_THREAD 2       /* at least: a thread that is held up leaves some to the others */
+#define MAX_THREADS 64         /* that tasks are made for */
 
 /* Where each sample of mid lies in the samples of x. */
 struct axis {
@@ -38,7 +39,8 @@ struct slot {
 	float *values; /* [ring_rows][low_columns + 1][lanes], of one panel: between rows of low */
 	float *done;   /* [mid_panels][done_pitch] of d, by tiles */
 	float *zeros;  /* [ring_columns][lanes] */
-	struct il_block_pixel *mid_pixels, *low_pixels, *out_pixels;
+	float *skip;   /* [ring_rows][ring_columns][skip] of a skip of halves, by tiles: of the new rows */
+	struct il_block_pixel *mid_pixels, *skip_pixels, *low_pixels, *out_pixels;
 };
 
 struct plan {
@@ -54,6 +56,7 @@ struct plan {
 	unsigned slots, tasks;
 	struct axis down, across;
 	float *done; /* [mid_panels][done_pitch], by panels */
+	float *skip; /* [mid_h][mid_w][skip] of a skip of halves, by panels */
 	struct slot *slot;
 };
 
@@ -95,6 +98,11 @@ static void *take(struct arena *arena, size_t n, size_t size)
 	return start;
 }
 
+static bool widens(const struct plan *p)
+{
+	return p->block->params.skip && p->block->params.skip_type == IL_FLOAT16;
+}
+
 static size_t listed(int rows, int columns)
 {
 	return (size_t)rows * (size_t)columns + IL_BLOCK_MAX_TILE - 1;
@@ -109,6 +117,10 @@ static void lay_out_slot(const struct plan *p, struct slot *s, struct arena *are
 	s->values = take(arena, (size_t)p->ring_rows * (size_t)(p->low_columns + 1) * lanes, sizeof(float));
 	s->done = take(arena, p->by_panels ? 0 : (size_t)p->block->mid_panels * p->done_pitch, sizeof(float));
 	s->zeros = take(arena, (size_t)p->ring_columns * lanes, sizeof(float));
+	const size_t widened = widens(p) && !p->by_panels;
+	const size_t skips = widened * (size_t)p->ring_rows * (size_t)p->ring_columns;
+	s->skip = take(arena, skips * (size_t)il_block_stride(p->block->params.skip), sizeof(float));
+	s->skip_pixels = take(arena, widened * listed(p->ring_rows, p->ring_columns), sizeof *s->skip_pixels);
 	s->mid_pixels = take(arena, listed(p->ring_rows, p->ring_columns), sizeof *s->mid_pixels);
 	s->low_pixels = take(arena, listed(p->low_rows, p->low_columns), sizeof *s->low_pixels);
 	s->out_pixels = take(arena, listed(p->rows, p->columns), sizeof *s->out_pixels);
@@ -123,6 +135,8 @@ static void lay_out(struct plan *p, struct arena *arena)
 	p->across.first = take(arena, resized ? (size_t)p->io.mid_w : 0, sizeof *p->across.first);
 	p->across.part = take(arena, resized ? (size_t)p->io.mid_w : 0, sizeof *p->across.part);
 	p->done = take(arena, p->by_panels ? (size_t)p->block->mid_panels * p->done_pitch : 0, sizeof(float));
+	const size_t skips = p->by_panels && widens(p) ? (size_t)p->io.mid_h * (size_t)p->io.mid_w : 0;
+	p->skip = take(arena, skips * (size_t)il_block_stride(p->block->params.skip), sizeof(float));
 	for (unsigned i = 0; i < p->slots; i++) {
 		struct slot counted;
 		lay_out_slot(p, arena->base ? &p->slot[i] : &counted, arena);
@@ -144,7 +158,8 @@ static void choose_tiles(struct plan *p, unsigned threads)
 	p->columns = params->tile_columns ? min(params->tile_columns, p->out_w) : (p->out_w + strips - 1) / strips;
 	p->strips = (p->out_w + p->columns - 1) / p->columns;
 	const int64_t done = (int64_t)mid_bytes * p->columns, mid = s * done; /* bytes of a row of each */
-	const int rows = (int)((STEP_BYTES - 2 * mid) / (s * mid + done));
+	const int added = params->added == IL_BLOCK_NOTHING_ADDED ? 0 : params->added == IL_BLOCK_HALF_ADDED ? 1 : 2;
+	const int rows = (int)((STEP_BYTES - 2 * mid) / (s * mid + done + added * mid));
 	p->rows = min(params->tile_rows ? params->tile_rows : max(1, min(rows, MAX_ROWS)), p->out_h);
 	const int wanted = threads == 1 ? 1 : TASKS_A_THREAD * (int)(threads < MAX_THREADS ? threads : MAX_THREADS);
 	p->bands = min((wanted + p->strips - 1) / p->strips, p->out_h);
@@ -251,6 +266,16 @@ static void list_mid(struct task *t)
 	t->mid_n = fill_tiles(p, t->slot->mid_pixels, (int)(pixel - t->slot->mid_pixels));
 }
 
+/* mid_pixels, read from where widen_rows writes. */
+static void list_skip(struct task *t)
+{
+	const struct slot *slot = t->slot;
+	const int columns = t->columns_end - t->column0;
+	memcpy(slot->skip_pixels, slot->mid_pixels, (size_t)t->mid_n * sizeof *slot->skip_pixels);
+	for (int i = 0; i < t->mid_n; i++)
+		slot->skip_pixels[i].from = min(i, t->new_rows * columns - 1);
+}
+
 /* The rows of E . x that the new rows of mid lie between, but for those that are there. */
 static void list_low(struct task *t)
 {
@@ -279,6 +304,17 @@ static void list_out(struct task *t, int y0, int y1)
 	t->out_n = fill_tiles(p, t->slot->out_pixels, (int)(pixel - t->slot->out_pixels));
 }
 
+/* The new rows of skip. */
+static void widen_rows(const struct task *t)
+{
+	const struct plan *p = t->plan;
+	const size_t stride = (size_t)il_block_stride(p->block->params.skip);
+	const size_t row = (size_t)(t->columns_end - t->column0) * stride, pitch = (size_t)p->io.mid_w * stride;
+	const uint16_t *from = (const uint16_t *)p->io.skip + (size_t)t->new0 * pitch + (size_t)t->column0 * stride;
+	for (int i = 0; i < t->new_rows; i++)
+		p->kernels->widen(t->slot->skip + (size_t)i * row, from + (size_t)i * pitch, row);
+}
+
 /* Lists what output rows y0 to y1 need and previous steps have not made. */
 static void begin_step(struct task *t, int y0, int y1)
 {
@@ -291,6 +327,10 @@ static void begin_step(struct task *t, int y0, int y1)
 	t->mid_n = t->low_n = 0;
 	if (t->new_rows) {
 		list_mid(t);
+		if (widens(p) && !p->by_panels) {
+			list_skip(t);
+			widen_rows(t);
+		}
 		if (p->block->params.resize != IL_BLOCK_SAME)
 			list_low(t);
 	}
@@ -371,6 +411,27 @@ static int lanes_of(const struct plan *p, int channels, int panel)
 	return min(p->kernels->lanes, il_block_stride(channels) - panel * p->kernels->lanes);
 }
 
+/* From the new rows to those that the next step needs, which are fetched from memory during this one. */
+static size_t rows_ahead(const struct task *t)
+{
+	return t->new0 + 2 * t->new_rows <= t->plan->io.mid_h ? (size_t)t->new_rows : 0;
+}
+
+/* A panel's share of the rows of skip that the next step needs. */
+static void fetch_skip(const struct task *t, int panel)
+{
+	const struct plan *p = t->plan;
+	const size_t size = p->block->params.skip_type == IL_FLOAT16 ? 2 : 4;
+	const size_t pixel = (size_t)il_block_stride(p->block->params.skip) * size;
+	const size_t row = (size_t)(t->columns_end - t->column0) * pixel, pitch = (size_t)p->io.mid_w * pixel;
+	const size_t panels = (size_t)p->block->mid_panels, rows = rows_ahead(t);
+	const uint8_t *from =
+		(const uint8_t *)p->io.skip + ((size_t)t->new0 + rows) * pitch + (size_t)t->column0 * pixel;
+	for (size_t y = 0; p->block->params.skip && y < rows; y++, from += pitch)
+		for (size_t i = row * (size_t)panel / panels; i < row * ((size_t)panel + 1) / panels; i += ALIGN)
+			__builtin_prefetch(from + i, 0, 2);
+}
+
 static void expand_panel(const struct task *t, int panel, float *ring, float *low)
 {
 	const struct plan *p = t->plan;
@@ -388,6 +449,7 @@ static void expand_panel(const struct task *t, int panel, float *ring, float *lo
 		.added_type = params->added,
 		.added = added_panel(p, panel),
 		.added_stride = (size_t)il_block_stride(params->mid),
+		.added_ahead = rows_ahead(t) * (size_t)p->io.mid_w * (size_t)il_block_stride(params->mid),
 		.added_lanes = lanes_of(p, params->mid, panel),
 	};
 	if (params->resize != IL_BLOCK_SAME) {
@@ -399,27 +461,38 @@ static void expand_panel(const struct task *t, int panel, float *ring, float *lo
 		multiply(p, &product, params->in, params->skip == 0);
 	}
 	if (params->skip || params->resize != IL_BLOCK_SAME) {
-		read_tensor(&product, p->io.skip, params->skip, b->skip_w, panel, lanes);
+		const float *skip = p->by_panels ? p->skip : t->slot->skip;
+		read_tensor(&product, widens(p) ? skip : p->io.skip, params->skip, b->skip_w, panel, lanes);
+		if (widens(p) && !p->by_panels)
+			product.pixels = t->slot->skip_pixels;
 		multiply(p, &product, params->skip, true);
 	}
 }
 
-static void convolve_panel(const struct task *t, int panel, const float *ring, float *done, int y0, int y1)
+static void convolve_row(const struct task *t, int panel, const float *ring, float *done, int y, int x, int n)
 {
 	const struct plan *p = t->plan;
 	const int s = p->block->params.stride;
 	const size_t lanes = (size_t)p->kernels->lanes;
-	for (int y = y0; y < y1; y++) {
-		const float *rows[3];
-		for (int i = 0; i < 3; i++) {
-			const int m = s * y - 1 + i;
-			const bool inside = m >= 0 && m < p->io.mid_h;
-			const size_t at = (size_t)(m % p->ring_rows) * (size_t)p->ring_columns * lanes;
-			rows[i] = inside ? ring + at : t->slot->zeros;
-		}
-		p->kernels->depthwise(done + (size_t)((y - y0) * (t->x1 - t->x0)) * lanes, rows,
-		                      p->block->depthwise_w + (size_t)panel * 10 * lanes, t->x1 - t->x0, s);
+	const float *rows[3];
+	for (int i = 0; i < 3; i++) {
+		const int m = s * y - 1 + i;
+		const bool inside = m >= 0 && m < p->io.mid_h;
+		const size_t at = ((size_t)(m % p->ring_rows) * (size_t)p->ring_columns + (size_t)(s * x)) * lanes;
+		rows[i] = inside ? ring + at : t->slot->zeros;
 	}
+	p->kernels->depthwise(done + (size_t)x * lanes, rows, p->block->depthwise_w + (size_t)panel * 10 * lanes, n, s);
+}
+
+/* Down some columns after the other: each row of them is read three times, from the first-level cache. */
+static void convolve_panel(const struct task *t, int panel, const float *ring, float *done, int y0, int y1)
+{
+	const int columns = t->x1 - t->x0;
+	const size_t row = (size_t)columns * (size_t)t->plan->kernels->lanes;
+	for (int x = 0; x < columns; x += CONVOLVED_COLUMNS)
+		for (int y = y0; y < y1; y++)
+			convolve_row(t, panel, ring, done + (size_t)(y - y0) * row, y, x,
+			             min(CONVOLVED_COLUMNS, columns - x));
 }
 
 static void project_panel(const struct plan *p, const struct il_block_pixel *pixels, int n, int panel,
@@ -513,6 +586,7 @@ static void run_tile(void *ctx, unsigned index)
 			float *ring = slot->ring + (size_t)panel * p->ring_pitch;
 			if (t.new_rows)
 				expand_panel(&t, panel, ring, slot->low + (size_t)panel * p->low_pitch);
+			fetch_skip(&t, panel);
 			convolve_panel(&t, panel, ring, slot->done + (size_t)panel * p->done_pitch, y0, y1);
 		}
 		for (int panel = 0; panel < p->block->out_panels; panel++)
@@ -526,6 +600,17 @@ static void share(const struct plan *p, unsigned index, int n, int *first, int *
 {
 	*first = (int)((int64_t)index * n / p->tasks);
 	*end = (int)((int64_t)(index + 1) * n / p->tasks);
+}
+
+/* Of a skip of halves, by panels: each value is needed by all of them. */
+static void run_widen(void *ctx, unsigned index)
+{
+	const struct plan *p = ctx;
+	const size_t stride = (size_t)il_block_stride(p->block->params.skip);
+	int first, end;
+	share(p, index, p->io.mid_h * p->io.mid_w, &first, &end);
+	p->kernels->widen(p->skip + (size_t)first * stride, (const uint16_t *)p->io.skip + (size_t)first * stride,
+	                  (size_t)(end - first) * stride);
 }
 
 static void run_mid_panels(void *ctx, unsigned index)
@@ -588,6 +673,8 @@ void il_block_run(const struct il_block *block, const struct il_block_io *io, vo
 		return;
 	}
 	const unsigned tasks = p.slots > 1 ? p.slots * 2 * TASKS_A_THREAD : 1;
+	if (widens(&p))
+		run_tasks(&p, p.slots, run_widen, parallel);
 	run_tasks(&p, (unsigned)min((int)tasks, block->mid_panels), run_mid_panels, parallel);
 	run_tasks(&p, tasks, run_out_panels, parallel);
 	report(&p, 0, p.out_h, 0, p.out_w);

@@ -20,7 +20,12 @@
 #include "kernel/block_simd.h"
 
 static const struct il_block_kernels wide_kernels = {
-	.lanes = PANEL, .tile = TILE, .multiply = multiply, .depthwise = depthwise, .between = between
+	.lanes = PANEL,
+	.tile = TILE,
+	.multiply = multiply,
+	.depthwise = depthwise,
+	.between = between,
+	.widen = widen,
 };
 
 static int between_ints(int least, int most)
@@ -66,19 +71,38 @@ static double value_of_half(uint16_t h)
 	return h & 0x8000 ? -size : size;
 }
 
-/* Halves are of both signs, from the smallest subnormal one up to 2. */
-static const void *make_added(const struct il_block_params *p, size_t pixels)
+/* Of both signs, from the smallest subnormal one up to 2; padding lanes zero. */
+static uint16_t *half_tensor(size_t pixels, int channels)
 {
-	const size_t stride = (size_t)il_block_stride(p->mid);
-	if (p->added == IL_BLOCK_NOTHING_ADDED)
-		return NULL;
-	if (p->added == IL_BLOCK_FLOAT_ADDED)
-		return tensor(pixels, p->mid);
+	const size_t stride = (size_t)il_block_stride(channels);
 	uint16_t *halves = calloc(pixels * stride, sizeof *halves);
 	for (size_t i = 0; i < pixels * stride; i++)
-		if (i % stride < (size_t)p->mid)
+		if (i % stride < (size_t)channels)
 			halves[i] = test_random() & 0xbfff;
 	return halves;
+}
+
+static const void *make_added(const struct il_block_params *p, size_t pixels)
+{
+	switch (p->added) {
+	case IL_BLOCK_FLOAT_ADDED: return tensor(pixels, p->mid);
+	case IL_BLOCK_HALF_ADDED: return half_tensor(pixels, p->mid);
+	default: return NULL;
+	}
+}
+
+static const void *make_skip(const struct il_block_params *p, size_t pixels)
+{
+	if (!p->skip)
+		return NULL;
+	return p->skip_type == IL_FLOAT16 ? (const void *)half_tensor(pixels, p->skip) : tensor(pixels, p->skip);
+}
+
+static double skip_value(const struct problem *q, int pixel, int channel)
+{
+	const int at = pixel * il_block_stride(q->params.skip) + channel;
+	return q->params.skip_type == IL_FLOAT16 ? value_of_half(((const uint16_t *)q->io.skip)[at])
+	                                         : (double)((const float *)q->io.skip)[at];
 }
 
 static void make_problem(struct problem *q)
@@ -93,7 +117,7 @@ static void make_problem(struct problem *q)
 	p->project_w = numbers((size_t)p->out * (size_t)p->mid);
 	p->project_b = test_random() % 4 ? numbers((size_t)p->out) : NULL;
 	q->io.x = tensor(in, p->in);
-	q->io.skip = p->skip ? tensor(mid, p->skip) : NULL;
+	q->io.skip = make_skip(p, mid);
 	q->io.added = make_added(p, mid);
 	q->out_h = (q->io.mid_h + p->stride - 1) / p->stride;
 	q->out_w = (q->io.mid_w + p->stride - 1) / p->stride;
@@ -158,8 +182,7 @@ static void expect_mid(const struct problem *q, double *mid, double *magnitude)
 				size += (double)fabsf(p->expand_w[m * p->in + c]);
 			}
 			for (int c = 0; c < p->skip; c++) {
-				const double term = (double)p->skip_w[m * p->skip + c] *
-				                    (double)q->io.skip[i * il_block_stride(p->skip) + c];
+				const double term = (double)p->skip_w[m * p->skip + c] * skip_value(q, i, c);
 				sum += term;
 				size += fabs(term);
 			}
@@ -313,11 +336,12 @@ static uint8_t *run_block(const struct problem *q, const struct il_block *block,
 static void describe(const struct problem *q)
 {
 	const struct il_block_params *p = &q->params;
-	print_message(
-		"%d + %d > %d > %d, %d x %d > %d x %d, stride %d, residual %d, resize %d, added %d, tile %d x %d, "
-		"%d lanes\n",
-		p->in, p->skip, p->mid, p->out, q->io.in_h, q->io.in_w, q->io.mid_h, q->io.mid_w, p->stride,
-		p->residual, (int)p->resize, (int)p->added, p->tile_rows, p->tile_columns, p->kernels->lanes);
+	print_message("%d + %d > %d > %d, %d x %d > %d x %d, stride %d, residual %d, resize %d, added %d, halves %d, "
+	              "tile %d x %d, "
+	              "%d lanes\n",
+	              p->in, p->skip, p->mid, p->out, q->io.in_h, q->io.in_w, q->io.mid_h, q->io.mid_w, p->stride,
+	              p->residual, (int)p->resize, (int)p->added, p->skip_type == IL_FLOAT16, p->tile_rows,
+	              p->tile_columns, p->kernels->lanes);
 }
 
 static void compare(const struct problem *q, const float *y)
@@ -365,6 +389,7 @@ static void choose_shape(struct problem *q, int channels, int size)
 	p->residual = p->stride == 1 && p->resize == IL_BLOCK_SAME && test_random() % 2;
 	p->out = p->residual ? p->in : between_ints(1, channels);
 	p->skip = test_random() % 2 ? between_ints(1, channels) : 0;
+	p->skip_type = test_random() % 2 ? IL_FLOAT16 : IL_FLOAT32;
 	if (test_random() % 2) {
 		p->tile_rows = between_ints(1, 9);
 		p->tile_columns = between_ints(1, size);
@@ -414,6 +439,17 @@ static void test_chosen_shapes(void **state)
 		  .io = { .in_h = 2, .in_w = 2, .mid_h = 4, .mid_w = 5 } },
 		{ .params = { .in = 6, .skip = 5, .mid = 40, .out = 9, .stride = 1, .resize = IL_BLOCK_ALIGN_CORNERS },
 		  .io = { .in_h = 26, .in_w = 27, .mid_h = 52, .mid_w = 55 } },
+		/* steps that need no further row of x, many channels */
+		{ .params = { .in = 140,
+		              .skip = 40,
+		              .skip_type = IL_FLOAT16,
+		              .mid = 40,
+		              .out = 16,
+		              .stride = 1,
+		              .resize = IL_BLOCK_ALIGN_CORNERS,
+		              .tile_rows = 1,
+		              .tile_columns = 9 },
+		  .io = { .in_h = 3, .in_w = 5, .mid_h = 12, .mid_w = 20 } },
 		{ .params = { .in = 6, .mid = 12, .out = 9, .stride = 2 },
 		  .io = { .in_h = 3, .in_w = 9001, .mid_h = 3, .mid_w = 9001 } },
 		{ .params = { .in = 3, .mid = 700, .out = 2, .stride = 1, .added = IL_BLOCK_HALF_ADDED },

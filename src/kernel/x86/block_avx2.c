@@ -77,4 +77,5 @@ const struct il_block_kernels il_block_kernels_avx2 = {
 	.multiply = multiply,
 	.depthwise = depthwise,
 	.between = between,
+	.widen = widen,
 };

@@ -78,4 +78,5 @@ const struct il_block_kernels il_block_kernels_avx512 = {
 	.multiply = multiply,
 	.depthwise = depthwise,
 	.between = between,
+	.widen = widen,
 };
