@@ -395,8 +395,8 @@ static void join(struct il_graph *graph, il_node *last)
 	il_graph_remove(graph, last);
 	il_graph_remove(graph, from);
 	il_node *reader = il_graph_sole_reader(graph, turned);
-	/* The block reads halves itself where they are added; what is multiplied is widened. */
-	if (is_fused(reader, "Block") && reader->n_input > 2 && !strcmp(reader->input[2], turned)) {
+	/* The block reads halves itself, but as its first input. */
+	if (is_fused(reader, "Block") && strcmp(reader->input[0], turned) != 0) {
 		il_graph_replace(graph, turned, stored);
 		return;
 	}
@@ -430,16 +430,22 @@ static void share_turns(struct il_graph *graph)
 	}
 }
 
-/* What each block is given to add, if anything, is said to it: known when layouts have met. */
-static void declare_added(struct il_graph *graph)
+static int type_of(struct il_graph *graph, const char *value)
+{
+	if (!value)
+		return 0;
+	return il_graph_shape(graph, value)->type == IL_ONNX_FLOAT16 ? IL_ONNX_FLOAT16 : IL_ONNX_FLOAT;
+}
+
+/* Which numbers each block is given besides its first input is said to it: known when layouts have met. */
+static void declare_types(struct il_graph *graph)
 {
 	for (size_t i = 0; i < il_graph_nodes(graph); i++) {
 		il_node *node = il_graph_node(graph, i);
 		if (!is_fused(node, "Block"))
 			continue;
-		const char *added = il_node_input(node, 2);
-		bool halves = added && il_graph_shape(graph, added)->type == IL_ONNX_FLOAT16;
-		il_node_set_int(graph, node, "added", !added ? 0 : halves ? IL_ONNX_FLOAT16 : IL_ONNX_FLOAT);
+		il_node_set_int(graph, node, "skip", type_of(graph, il_node_input(node, 1)));
+		il_node_set_int(graph, node, "added", type_of(graph, il_node_input(node, 2)));
 	}
 }
 
@@ -474,7 +480,7 @@ enum inlay_err il_graph_fuse(struct il_graph *graph, struct il_weights *weights,
 		il_graph_import(graph, IL_FUSED_DOMAIN, IL_FUSED_VERSION);
 	share_turns(graph);
 	join_layouts(graph);
-	declare_added(graph);
+	declare_types(graph);
 	enum inlay_err rc = il_pass_dead(graph, NULL, err);
 	return rc ? rc : il_graph_check(graph, err);
 }

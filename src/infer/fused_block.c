@@ -8,23 +8,19 @@
 enum { X, SKIP, ADDED, N_INPUTS };
 enum { EXPAND_W, SKIP_W, EXPAND_B, DEPTHWISE_W, DEPTHWISE_B, PROJECT_W, PROJECT_B, N_WEIGHTS };
 
+#define HALF ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16
+
 struct kernel {
 	const OrtApi *api;
 	struct il_block *block;
 	int in, skip, mid, out, mid_h, mid_w;
 	enum il_block_resize resize;
-	enum il_block_added added;
+	ONNXTensorElementDataType skip_type, added_type; /* 0: there is none */
 	struct il_fused_scratch *scratch;
 	unsigned threads;
 };
 
 /* ---- making ---- */
-
-static const ONNXTensorElementDataType added_types[] = {
-	[IL_BLOCK_NOTHING_ADDED] = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED,
-	[IL_BLOCK_FLOAT_ADDED] = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
-	[IL_BLOCK_HALF_ADDED] = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
-};
 
 static OrtStatus *read_weights(const struct kernel *k, const struct il_fused_op *op, const OrtKernelInfo *info,
                                struct il_block_params *p)
@@ -45,17 +41,25 @@ static OrtStatus *read_weights(const struct kernel *k, const struct il_fused_op 
 	return status;
 }
 
+/* An element type that the kernels take, or none. */
+static bool is_number(int64_t type)
+{
+	return !type || type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || type == HALF;
+}
+
 static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info, struct il_block_params *p)
 {
 	static const char *const resizes[] = { [IL_BLOCK_SAME] = "none",
 		                               [IL_BLOCK_ALIGN_CORNERS] = "align_corners",
 		                               [IL_BLOCK_HALF_PIXEL] = "half_pixel" };
-	int64_t stride, residual, added, size[2], channels[4];
+	int64_t stride, residual, skip, added, size[2], channels[4];
 	char word[32];
 	size_t length = sizeof word;
 	OrtStatus *status = k->api->KernelInfoGetAttribute_int64(info, "stride", &stride);
 	if (!status)
 		status = k->api->KernelInfoGetAttribute_int64(info, "residual", &residual);
+	if (!status)
+		status = k->api->KernelInfoGetAttribute_int64(info, "skip", &skip);
 	if (!status)
 		status = k->api->KernelInfoGetAttribute_int64(info, "added", &added);
 	if (!status)
@@ -80,15 +84,12 @@ static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info, s
 	p->residual = residual != 0;
 	for (unsigned i = 0; i < sizeof resizes / sizeof *resizes; i++)
 		p->resize = strcmp(word, resizes[i]) ? p->resize : (enum il_block_resize)i;
-	bool known = false;
-	for (unsigned i = 0; i < sizeof added_types / sizeof *added_types; i++) {
-		if (added == (int64_t)added_types[i]) {
-			p->added = (enum il_block_added)i;
-			known = true;
-		}
-	}
-	if (!known || size[0] * size[1] >= INT32_MAX)
+	if (!is_number(skip) || !is_number(added) || !skip != !p->skip || size[0] * size[1] >= INT32_MAX)
 		return k->api->CreateStatus(ORT_INVALID_ARGUMENT, "Block: attributes out of range");
+	k->skip_type = (ONNXTensorElementDataType)skip;
+	k->added_type = (ONNXTensorElementDataType)added;
+	p->skip_type = skip == HALF ? IL_FLOAT16 : IL_FLOAT32;
+	p->added = !added ? IL_BLOCK_NOTHING_ADDED : added == HALF ? IL_BLOCK_HALF_ADDED : IL_BLOCK_FLOAT_ADDED;
 	k->mid_h = (int)size[0];
 	k->mid_w = (int)size[1];
 	return NULL;
@@ -119,7 +120,6 @@ static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, 
 	k->skip = params.skip;
 	k->mid = params.mid;
 	k->out = params.out;
-	k->added = params.added;
 	k->resize = params.resize;
 	k->threads = ((const struct il_fused_op *)op)->threads;
 	k->scratch = ((const struct il_fused_op *)op)->scratch;
@@ -140,10 +140,10 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 	OrtStatus *status = il_fused_input(k->api, context, X, k->in, k->resize == IL_BLOCK_SAME ? mid : NULL, &x);
 	if (!status && k->skip)
 		status = il_fused_input(k->api, context, SKIP, k->skip, mid, &skip);
-	if (!status && k->added != IL_BLOCK_NOTHING_ADDED)
+	if (!status && k->added_type)
 		status = il_fused_input(k->api, context, ADDED, k->mid, mid, &added);
-	if (!status && added.type != added_types[k->added])
-		status = k->api->CreateStatus(ORT_INVALID_ARGUMENT, "Block: what is added is of another type");
+	if (!status && (skip.type != k->skip_type || added.type != k->added_type))
+		status = k->api->CreateStatus(ORT_INVALID_ARGUMENT, "Block: an input of another type");
 	if (status)
 		return status;
 	int height = il_block_out(k->block, k->mid_h), width = il_block_out(k->block, k->mid_w);
@@ -180,7 +180,7 @@ static const char *ORT_API_CALL name(const OrtCustomOp *op)
 static ONNXTensorElementDataType ORT_API_CALL input_type(const OrtCustomOp *op, size_t i)
 {
 	(void)op;
-	return i == ADDED ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+	return i == X ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 }
 
 static size_t ORT_API_CALL inputs(const OrtCustomOp *op)

@@ -1,10 +1,10 @@
 /* Our operators in ONNX Runtime, domain IL_FUSED_DOMAIN (fuse.h). Tensors are float32, batch 1 and channels last:
  * [1,H,W,il_block_stride(C)] with zeros in the channels that fill up.
  *
- *   Block          inputs: x, skip, added; the last two optional, `added` may be float16. As kernel/block.h.
+ *   Block          inputs: x, skip, added; the last two optional and perhaps float16. As kernel/block.h.
  *                  Attributes: stride, residual, resize ("none", "align_corners", "half_pixel"), size [2] (height and
- *                  width of mid), channels [4] (in, skip, mid, out), added (its element type, 0: none), weights [7]
- *                  (of expand_w [mid,in], skip_w [mid,skip], expand_b, depthwise_w [mid,3,3], depthwise_b, project_w
+ *                  width of mid), channels [4] (in, skip, mid, out), skip and added (their element types, 0: none),
+ * weights [7] (of expand_w [mid,in], skip_w [mid,skip], expand_b, depthwise_w [mid,3,3], depthwise_b, project_w
  *                  [out,mid], project_b)
  *   Head           input: x: uint8 [1,H,W,3] = 255 * sigmoid(w . x + b), truncated. Attributes: channels [1] (in),
  *                  weights [2] (of w [3,in] and b)
