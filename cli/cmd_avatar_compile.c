@@ -120,7 +120,7 @@ static const struct argp argp = {
 	.doc = "Makes beforehand, once, all of an avatar that the speech does not change: frames ready to be drawn "
 	       "into, "
 	       "and what the network computes of them. NAME.inlay then takes the pack's place: inlay lipsync --avatar "
-	       "NAME.inlay. Drawing is two to three times as fast, and opening takes milliseconds.\v"
+	       "NAME.inlay. Drawing is about twice as fast or more, and opening takes milliseconds.\v"
 	       "A run that is stopped leaves NAME.inlay.part; the same command goes on from there.",
 	.children = children,
 };
