@@ -30,8 +30,10 @@ static void both_files_agree(void **state)
 	struct il_avatar avatar = blank(FRAMES);
 	assert_ok(il_rects_read(&avatar, test_data("lipsync_sanders/crop_rectangles.json"), &faults));
 	memcpy(first, rects, sizeof rects);
+	free(avatar.rect_file);
 	avatar = blank(FRAMES);
 	assert_ok(il_rects_read(&avatar, test_data("lipsync_sanders/crop_rects.json"), &faults));
+	free(avatar.rect_file);
 	assert_memory_equal(first, rects, sizeof rects);
 	assert_memory_equal(&rects[1], (&(struct inlay_rect){ 532, 211, 714, 393 }), sizeof *rects);
 }
@@ -55,6 +57,7 @@ static void landmarks_give_the_recorded_rectangles(void **state)
 		differ += memcmp(&rect, &rects[i], sizeof rect) != 0;
 	}
 	assert_int_equal(differ, 0);
+	free(avatar.rect_file);
 	il_npy_close(&marks);
 }
 
