@@ -73,6 +73,7 @@ static enum inlay_err measure_job(const struct bench_params *p, struct row *row,
 	params.frames = p->frames;
 	params.workers = row->workers;
 	params.batch = row->batch;
+	params.no_memo = true; /* every frame is the network's */
 	params.overwrite = true;
 	params.format = way == BENCH_MP4 ? "mp4" : "null";
 	params.output = way == BENCH_MP4 ? path : NULL;

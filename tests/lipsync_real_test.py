@@ -114,7 +114,8 @@ def bench_compares_the_job_with_the_network(scratch):
 
 def memory_does_not_grow_with_the_speech(scratch):
     """Real frames and a small network, so that five thousand frames take seconds. Either run has met every avatar frame,
-    so that the cache is as full."""
+    so that the cache is as full. Without the drawings of silence, which fill a place of their own up to its limit: the
+    features end long before the speech does."""
     pack = data("lipsync_sanders")
     wav, stats = os.path.join(scratch, "long.wav"), os.path.join(scratch, "stats.json")
     subprocess.run(["ffmpeg", "-v", "error", "-stream_loop", "9", "-i",
@@ -122,7 +123,7 @@ def memory_does_not_grow_with_the_speech(scratch):
     peak = {}
     for frames in (550, 5000):
         works("lipsync", "--avatar", pack, "--audio", wav, "--features", os.path.join(pack, "aud_ave.npy"), "--model",
-              model("lipsync_320"), "--format", "null", "--frames", frames, "--workers", 1, "--batch", 1, "--stats", stats)
+              model("lipsync_320"), "--format", "null", "--frames", frames, "--workers", 1, "--batch", 1, "--no-memo", "--stats", stats)
         with open(stats) as f:
             figures = json.load(f)
         assert figures["frames"] == frames

@@ -24,7 +24,7 @@
 #include "speech/speech.h"
 
 #define MAX_BATCH 1024
-#define MEMO_BYTES ((size_t)256 << 20) /* address space; memory as it is filled */
+#define MEMO_BYTES ((size_t)64 << 20) /* address space; memory as it is filled */
 
 /* One frame on its way; lives in the pipeline's ring. */
 struct item {
