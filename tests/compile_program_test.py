@@ -237,6 +237,9 @@ if __name__ == "__main__":
     tests = [the_same_pictures_within_a_level, jpegs_are_spliced, without_planes_there_are_jpegs_alone,
              workers_do_not_matter, standard_operators_draw_the_same, parsing_masks_come_along, info_and_check,
              stale_avatars_are_refused, bad_input, help_text]
+    # Drawing by ONNX Runtime's own threads is misread as races; kernel/block and the jobs' tests look at ours.
+    if "thread" in os.environ["INLAY_TEST_SANITIZERS"]:
+        tests = [info_and_check, stale_avatars_are_refused, help_text]
     # Minutes under a sanitizer, where unit tests do the same in small.
     if os.environ["INLAY_TEST_SANITIZERS"] == "none":
         tests += [the_presenter_speaks, a_stopped_run_goes_on]

@@ -198,7 +198,7 @@ struct tasks {
 	void *ctx;
 };
 
-static void run_task(void *ctx, size_t task)
+static void run_fused_task(void *ctx, size_t task)
 {
 	const struct tasks *tasks = ctx;
 	tasks->fn(tasks->ctx, (unsigned)task);
@@ -208,6 +208,6 @@ void il_fused_parallel(void *ctx, unsigned tasks, void (*fn)(void *ctx, unsigned
 {
 	struct il_fused_pool *pool = ctx;
 	if (!pool->status)
-		pool->status = pool->api->KernelContext_ParallelFor(pool->context, run_task, tasks, 0,
+		pool->status = pool->api->KernelContext_ParallelFor(pool->context, run_fused_task, tasks, 0,
 		                                                    &(struct tasks){ fn, task_ctx });
 }
