@@ -19,6 +19,7 @@
 #include "inlay/version.h"
 #include "job/measure.h"
 #include "kernel/kernel.h"
+#include "median.h"
 #include "peak.h"
 
 enum { MAX_ROUNDS = 64, USES = 2 };
@@ -54,20 +55,6 @@ struct comparison {
 	double peak; /* operations a second of all processors */
 	char avatar[PATH_MAX];
 };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(const double *values, unsigned n)
-{
-	double sorted[MAX_ROUNDS];
-	memcpy(sorted, values, n * sizeof *values);
-	qsort(sorted, n, sizeof *sorted, by_value);
-	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
 
 static unsigned best_use(const struct comparison *c, enum form form)
 {

@@ -16,6 +16,7 @@
 #include "inlay/version.h"
 #include "job/measure.h"
 #include "kernel/kernel.h"
+#include "median.h"
 #include "plot.h"
 
 enum { MAX_ROUNDS = 15 };
@@ -28,20 +29,6 @@ struct row {
 	double median[BENCH_WAYS];
 	int64_t peak_rss; /* of the whole job to null */
 };
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(const double *values, unsigned n)
-{
-	double sorted[MAX_ROUNDS];
-	memcpy(sorted, values, n * sizeof *values);
-	qsort(sorted, n, sizeof *sorted, by_value);
-	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
 
 static enum inlay_err measure_network(const struct bench_params *p, const char *model, const struct row *row,
                                       double *fps, struct inlay_error *err)

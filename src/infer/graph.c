@@ -366,3 +366,23 @@ bool il_node_ints(const il_node *node, const char *name, int64_t *values, size_t
 		values[i] = i < there ? attribute->ints[i] : otherwise;
 	return there <= n;
 }
+
+bool il_node_has_body(const il_node *node)
+{
+	for (size_t i = 0; i < node->n_attribute; i++) {
+		if (node->attribute[i]->g || node->attribute[i]->n_graphs)
+			return true;
+	}
+	return false;
+}
+
+bool il_node_is_random(const il_node *node)
+{
+	static const char *const names[] = { "Bernoulli",     "Dropout",          "Multinomial",      "RandomNormal",
+		                             "RandomUniform", "RandomNormalLike", "RandomUniformLike" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!strcmp(node->op_type, names[i]))
+			return true;
+	}
+	return false;
+}

@@ -114,6 +114,11 @@ bool il_node_word_is(const il_node *node, const char *name, const char *word, bo
 /* Copies up to n ints; those that are not there are `otherwise`. False where there are more than n. */
 bool il_node_ints(const il_node *node, const char *name, int64_t *values, size_t n, int64_t otherwise);
 
+/* If, Loop, Scan: nodes that hold graphs. */
+bool il_node_has_body(const il_node *node);
+/* Operators of chance, whatever their domain; what they give is different each time. */
+bool il_node_is_random(const il_node *node);
+
 /* ---- changing ---- */
 
 /* A fresh value name that begins with `hint`, or with its first 200 bytes; the graph's own for its life. */

@@ -65,22 +65,6 @@ static void gather(void *ctx, char **name, bool in_body)
 	gathering->bits |= bits_of(gathering->a, *name);
 }
 
-/* By chance, or by a body that may: different each time. */
-static bool is_different_each_time(const il_node *node)
-{
-	static const char *const random[] = { "Bernoulli",     "Dropout",          "Multinomial",      "RandomNormal",
-		                              "RandomUniform", "RandomNormalLike", "RandomUniformLike" };
-	for (size_t i = 0; i < sizeof random / sizeof *random; i++) {
-		if (!strcmp(node->op_type, random[i]))
-			return true;
-	}
-	for (size_t i = 0; i < node->n_attribute; i++) {
-		if (node->attribute[i]->g || node->attribute[i]->n_graphs)
-			return true;
-	}
-	return false;
-}
-
 /* The graph's own copy of the name: nodes go. */
 static bool note_bits(struct analysis *a, const char *value, uint32_t bits)
 {
@@ -100,7 +84,9 @@ static bool mark(struct analysis *a, const struct il_hoist_params *params)
 			return false;
 	}
 	for (size_t i = 0; i < g->n_node; i++) {
-		struct gathering gathering = { a, is_different_each_time(g->node[i]) ? VARYING : 0 };
+		struct gathering gathering = { a, il_node_is_random(g->node[i]) || il_node_has_body(g->node[i])
+			                                  ? VARYING
+			                                  : 0 };
 		il_node_reads(g->node[i], gather, &gathering);
 		for (size_t k = 0; k < g->node[i]->n_output; k++) {
 			if (*g->node[i]->output[k] && !note_bits(a, g->node[i]->output[k], gathering.bits))

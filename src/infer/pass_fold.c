@@ -48,25 +48,6 @@ static void clear_choice(struct choice *c)
 
 /* ---- choosing ---- */
 
-static bool has_body(const il_node *node)
-{
-	for (size_t i = 0; i < node->n_attribute; i++)
-		if (node->attribute[i]->g || node->attribute[i]->n_graphs)
-			return true;
-	return false;
-}
-
-static bool is_random(const il_node *node)
-{
-	static const char *const names[] = { "Bernoulli",     "Dropout",          "Multinomial",      "RandomNormal",
-		                             "RandomUniform", "RandomNormalLike", "RandomUniformLike" };
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (!strcmp(node->op_type, names[i]))
-			return true;
-	return false;
-}
-
-/* Adds to *sum. */
 static bool size_fits(const struct il_shape *shape, size_t *sum)
 {
 	size_t bytes = il_tensor_element_bytes(shape->type);
@@ -181,7 +162,7 @@ static bool consider(struct choice *c, il_node *node)
 	struct il_ints dims;
 	const il_node *shape = NULL;
 	size_t bytes = c->graph->folded + c->bytes;
-	if (is_in(&c->chosen, node) || is_in(c->refused, node) || has_body(node) || is_random(node) ||
+	if (is_in(&c->chosen, node) || is_in(c->refused, node) || il_node_has_body(node) || il_node_is_random(node) ||
 	    !is_known_domain(node) || !outputs_fit(c->graph, node, &bytes))
 		return false;
 	if (il_node_is(node, "Shape")) {
