@@ -50,6 +50,7 @@ static const struct shape {
 	{ "up5 b", 16, 0, 32, 16, 320, 320, 1, true },
 	{ "up4 half", 32, 32, 128, 32, 80, 160, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
 	{ "up5 half", 32, 32, 128, 16, 160, 320, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
+	{ "up5 narrow", 32, 12, 128, 16, 160, 320, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
 	{ "up5 added", 32, 0, 128, 16, 160, 320, 1, false, IL_BLOCK_HALF_ADDED, true },
 	{ "encoder 1", 6, 0, 12, 32, 320, 320, 1, false, IL_BLOCK_NOTHING_ADDED, true },
 	{ "encoder 2", 32, 0, 64, 32, 320, 320, 2, false, IL_BLOCK_NOTHING_ADDED, true },

@@ -192,6 +192,9 @@ static enum inlay_err measure(struct comparison *c, struct inlay_error *err)
 	c->rounds = 1;
 	rc = measure_networks(c, 0, err);
 	for (unsigned round = 0; round < c->params->rounds && !rc; round++) {
+		if (isatty(STDERR_FILENO))
+			fprintf(stderr, "\rround %u of %u%s", round + 1, c->params->rounds,
+			        round + 1 < c->params->rounds ? "" : " \n");
 		c->rounds = round + 1;
 		rc = measure_networks(c, round, err);
 		for (int output = 0; output < OUTPUTS && !rc; output++)

@@ -30,15 +30,18 @@ struct row {
 	int64_t peak_rss; /* of the whole job to null */
 };
 
-static enum inlay_err measure_network(const struct bench_params *p, const char *model, const struct row *row,
-                                      double *fps, struct inlay_error *err)
+/* The network that the job will use. */
+struct network {
+	struct il_avatar *avatar; /* holds the weights of a compiled one */
+	struct il_lipsync_net_params params;
+};
+
+static enum inlay_err measure_network(const struct bench_params *p, const struct network *network,
+                                      const struct row *row, double *fps, struct inlay_error *err)
 {
-	const struct il_lipsync_net_params net = { .path = model,
-		                                   .picture_name = p->job.input_name,
-		                                   .audio_name = p->job.audio_name,
-		                                   .output_name = p->job.output_name,
-		                                   .threads = row->threads,
-		                                   .batch = row->batch };
+	struct il_lipsync_net_params net = network->params;
+	net.threads = row->threads;
+	net.batch = row->batch;
 	return il_measure_network(&net, row->workers, p->frames, fps, err);
 }
 
@@ -83,7 +86,7 @@ static enum inlay_err measure_job(const struct bench_params *p, struct row *row,
 
 /* The ways take turns and the first one changes from round to round, so that no way has the machine's better
  * minutes for itself. */
-static enum inlay_err measure_row(const struct bench_params *p, const char *model, struct row *row,
+static enum inlay_err measure_row(const struct bench_params *p, const struct network *network, struct row *row,
                                   struct inlay_error *err)
 {
 	enum inlay_err rc = INLAY_OK;
@@ -91,7 +94,7 @@ static enum inlay_err measure_row(const struct bench_params *p, const char *mode
 		for (unsigned turn = 0; turn < BENCH_WAYS && !rc; turn++) {
 			enum bench_way way = (enum bench_way)((round + turn) % BENCH_WAYS);
 			double *fps = &row->fps[way][round];
-			rc = way == BENCH_NETWORK ? measure_network(p, model, row, fps, err)
+			rc = way == BENCH_NETWORK ? measure_network(p, network, row, fps, err)
 			                          : measure_job(p, row, way, fps, err);
 			if (!rc && p->cancelled())
 				rc = il_fail(err, INLAY_ERR_CANCELLED, "cancelled");
@@ -179,24 +182,25 @@ static enum inlay_err deliver(struct il_part *part, char *text, struct inlay_err
 	return rc ? rc : il_part_commit(part, err);
 }
 
-/* The model the job will use. */
-static enum inlay_err find_model(const struct bench_params *p, char **model, struct inlay_error *err)
+static enum inlay_err find_network(const struct bench_params *p, struct network *network, struct inlay_error *err)
 {
-	struct il_avatar *avatar = NULL;
-	enum inlay_err rc = INLAY_OK;
-	if (!p->job.model)
-		rc = il_avatar_open(&avatar, p->job.avatar, err);
-	const char *path = p->job.model ? p->job.model : avatar ? avatar->model : NULL;
-	if (!rc && !path)
-		rc = il_fail(err, INLAY_ERR_INVALID, "%s names no network: give one (--model FILE.onnx)",
-		             p->job.avatar);
-	if (!rc && !(*model = strdup(path)))
-		rc = il_fail_memory(err);
-	il_avatar_destroy(&avatar);
-	return rc;
+	struct il_lipsync_net_params *net = &network->params;
+	enum inlay_err rc = il_avatar_open(&network->avatar, p->job.avatar, err);
+	if (rc)
+		return rc;
+	if (p->job.model)
+		net->path = p->job.model;
+	else
+		il_avatar_network(network->avatar, net);
+	net->picture_name = p->job.input_name;
+	net->audio_name = p->job.audio_name;
+	net->output_name = p->job.output_name;
+	return net->path ? INLAY_OK
+	                 : il_fail(err, INLAY_ERR_INVALID, "%s names no network: give one (--model FILE.onnx)",
+	                           p->job.avatar);
 }
 
-static enum inlay_err measure_rows(const struct bench_params *p, const char *model, struct row *rows,
+static enum inlay_err measure_rows(const struct bench_params *p, const struct network *network, struct row *rows,
                                    struct inlay_error *err)
 {
 	enum inlay_err rc = INLAY_OK;
@@ -208,7 +212,7 @@ static enum inlay_err measure_rows(const struct bench_params *p, const char *mod
 		rows[i].workers = p->sweep[i][0];
 		rows[i].batch = p->sweep[i][1];
 		rows[i].threads = il_session_threads(processors, rows[i].workers);
-		rc = measure_row(p, model, &rows[i], err);
+		rc = measure_row(p, network, &rows[i], err);
 		if (!rc)
 			print_row(&rows[i]);
 	}
@@ -222,23 +226,23 @@ static enum inlay_err measure_rows(const struct bench_params *p, const char *mod
 
 enum inlay_err bench_lipsync(const struct bench_params *p, struct inlay_error *err)
 {
-	char *model = NULL;
+	struct network network = { 0 };
 	struct il_part *json = NULL, *svg = NULL;
 	struct row *rows = calloc(p->n_sweep, sizeof *rows);
-	enum inlay_err rc = rows ? find_model(p, &model, err) : il_fail_memory(err);
+	enum inlay_err rc = rows ? find_network(p, &network, err) : il_fail_memory(err);
 	if (!rc && p->json)
 		rc = il_part_open(&json, p->json, true, err);
 	if (!rc && p->svg)
 		rc = il_part_open(&svg, p->svg, true, err);
 	if (!rc)
-		rc = measure_rows(p, model, rows, err);
+		rc = measure_rows(p, &network, rows, err);
 	if (!rc && json)
-		rc = deliver(json, json_text(p, rows, model), err);
+		rc = deliver(json, json_text(p, rows, network.params.path), err);
 	if (!rc && svg)
 		rc = deliver(svg, plot_text(p, rows), err);
 	il_part_destroy(&json);
 	il_part_destroy(&svg);
 	free(rows);
-	free(model);
+	il_avatar_destroy(&network.avatar);
 	return rc;
 }

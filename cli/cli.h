@@ -14,7 +14,8 @@ enum { EXIT_USAGE = 2, EXIT_PARTIAL = 3 };
 
 /* A subcommand: argv[0] is its full name ("inlay lipsync"). Returns the exit status. */
 typedef int command_fn(int argc, char **argv);
-command_fn cmd_lipsync, cmd_matte, cmd_avatar, cmd_avatar_compile, cmd_features, cmd_model, cmd_models, cmd_bench;
+command_fn cmd_lipsync, cmd_matte, cmd_avatar, cmd_avatar_compile, cmd_features, cmd_model, cmd_models, cmd_bench,
+	cmd_serve, cmd_loadgen;
 
 /* Options that every command takes, as an argp child; input is struct common. */
 struct common {

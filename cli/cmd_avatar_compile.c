@@ -30,7 +30,7 @@ static const struct argp_option options[] = {
 	{ "demo", OPT_DEMO, 0, 0, "compile inlay's own presenter", 0 },
 
 	{ 0, 0, 0, 0, "What is stored:", 2 },
-	{ "frames", OPT_FRAMES, "N", 0, "the avatar's first N frames alone", 0 },
+	{ "frames", OPT_FRAMES, "N", 0, "the avatar's first N frames alone, or all where it has fewer", 0 },
 	{ "budget-mb", OPT_BUDGET, "N", 0,
 	  "MB a frame for what the network computes of the picture alone: more is faster to draw and larger on disk; 0 "
 	  "stores nothing of it (default: 16)",

@@ -122,7 +122,7 @@ static const struct argp_child children[] = { { .argp = &common_argp }, { 0 } };
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "run MODEL --image FILE [-o FILE.npy] [--matte FILE.png]\ninfo MODEL\noptimize MODEL -o "
+	.args_doc = "run MODEL --image FILE -o FILE.npy\ninfo MODEL\noptimize MODEL -o "
 		    "OUT.onnx\ndiff A.onnx B.onnx",
 	.doc = "Runs a matting, segmentation or depth network (ONNX) on one picture, or tells what is known of it: its "
 	       "tensors, its manifest, and where each of the manifest's values comes from. With --image, info runs the "

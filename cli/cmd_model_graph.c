@@ -306,7 +306,7 @@ static enum inlay_err optimize(const struct arguments *a, struct inlay_error *er
 	if (il_path_same(a->paths[0], a->output))
 		return il_fail(err, INLAY_ERR_INVALID, "%s: is read, and cannot be the output too", a->output);
 	if (!a->overwrite && il_path_exists(a->output))
-		return il_fail(err, INLAY_ERR_EXISTS, "%s: is there already; -y replaces it", a->output);
+		return il_fail(err, INLAY_ERR_EXISTS, "%s: exists already", a->output);
 	enum inlay_err rc = il_graph_read(&graph, a->paths[0], err);
 	if (!rc)
 		rc = rewrite(a, graph, err);

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "inlay/log.h"
 #include "inlay/version.h"
+#include "server/intake.h"
 
 static const struct {
 	const char *name;
@@ -20,8 +21,10 @@ static const struct {
 	{ "matte", cmd_matte, "a video in, the same with its background removed, blurred or replaced out" },
 	{ "avatar", cmd_avatar, "avatar packs: info, check, and compile for speed" },
 	{ "features", cmd_features, "mel rows or audio features of a speech file, as .npy" },
-	{ "model", cmd_model, "look into matting networks, or run one on a picture: info, run" },
+	{ "model", cmd_model, "look into networks, run or lighten them: info, run, optimize, diff" },
 	{ "models", cmd_models, "the matting networks that are here or can be fetched: list, get" },
+	{ "serve", cmd_serve, "lip-sync for many clients at a time: gRPC, KServe v2, HTTP, a page" },
+	{ "loadgen", cmd_loadgen, "clients that measure a server" },
 	{ "bench", cmd_bench, "measure this machine: lipsync, matte" },
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -203,6 +206,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return usage(stdout, EXIT_SUCCESS);
+	if (!strcmp(argv[1], INTAKE_COMMAND)) /* a server's own child: in no list */
+		return intake_child_main(argc - 1, argv + 1);
 	for (int i = 0; i < N_COMMANDS; i++)
 		if (!strcmp(argv[1], commands[i].name)) {
 			char name[64];

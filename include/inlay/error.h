@@ -23,6 +23,9 @@ enum inlay_err {
 	INLAY_ERR_UNSUPPORTED, /* understood, and outside what this build can do */
 	INLAY_ERR_MEMORY,      /* an allocation failed */
 	INLAY_ERR_CANCELLED,   /* somebody asked to stop */
+	INLAY_ERR_BUSY,        /* more to do than can be done: ask again later */
+	INLAY_ERR_TIMEOUT,     /* not done by the time it was wanted */
+	INLAY_ERR_UNAVAILABLE, /* who is needed for it does not answer now */
 };
 
 #define INLAY_ERROR_TEXT 1024

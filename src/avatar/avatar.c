@@ -24,6 +24,10 @@ static enum inlay_err find_layout(const char *path, const struct il_pack_layout 
 		if (layouts[i]->probe(path))
 			return INLAY_OK;
 	}
+	if (il_pack_has(path, "frames.safetensors.journal"))
+		return il_fail(err, INLAY_ERR_FORMAT,
+		               "%s: compiling has not ended; the same \"inlay avatar compile\" goes on from there",
+		               path);
 	return il_fail(err, INLAY_ERR_FORMAT,
 	               "%s: not an avatar pack; expected an avatar.json, a compiled avatar, a folder with "
 	               "full_body_video.mp4 and crop_rectangles.json, or one with full_body_img/ and landmarks/%s",

@@ -19,6 +19,9 @@ const char *inlay_err_name(enum inlay_err code)
 		[INLAY_ERR_UNSUPPORTED] = "unsupported",
 		[INLAY_ERR_MEMORY] = "out of memory",
 		[INLAY_ERR_CANCELLED] = "cancelled",
+		[INLAY_ERR_BUSY] = "busy",
+		[INLAY_ERR_TIMEOUT] = "timed out",
+		[INLAY_ERR_UNAVAILABLE] = "unavailable",
 	};
 	if ((unsigned)code >= sizeof names / sizeof *names)
 		return "unknown error";

@@ -31,6 +31,24 @@ bool il_path_is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+enum inlay_err il_path_make_folders(const char *path, struct inlay_error *err)
+{
+	char *part = strdup(path);
+	if (!part)
+		return il_fail_memory(err);
+	int failed = 0;
+	for (char *p = part; *p && !failed; p++)
+		if (*p == '/' && p > part) {
+			*p = 0;
+			failed = mkdir(part, 0700) < 0 && errno != EEXIST;
+			*p = '/';
+		}
+	free(part);
+	if (failed || (mkdir(path, 0700) < 0 && errno != EEXIST))
+		return il_fail_errno(err, "%s: cannot be made", path);
+	return INLAY_OK;
+}
+
 bool il_path_same(const char *a, const char *b)
 {
 	struct stat x, y;

@@ -19,6 +19,8 @@ void il_bytes_destroy(struct il_bytes *bytes);
 
 bool il_path_exists(const char *path);
 bool il_path_is_folder(const char *path);
+/* Makes a folder and those that it lies in, for this user alone (0700); those that are there stay as they are. */
+enum inlay_err il_path_make_folders(const char *path, struct inlay_error *err);
 /* True where both names lead to one existing file. */
 bool il_path_same(const char *a, const char *b);
 

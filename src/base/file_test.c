@@ -23,6 +23,27 @@ static void expect_content(const char *path, const char *text)
 	il_bytes_destroy(&bytes);
 }
 
+static void folders_are_made(void **state)
+{
+	(void)state;
+	char path[1200], below[1300];
+	snprintf(path, sizeof path, "%s", test_scratch("made"));
+	snprintf(below, sizeof below, "%s//b/c/", path);
+	for (int again = 0; again < 2; again++)
+		assert_ok(il_path_make_folders(below, &err));
+	assert_true(il_path_is_folder(below));
+	assert_int_equal(rmdir(below), 0);
+	snprintf(below, sizeof below, "%s/b", path);
+	assert_int_equal(rmdir(below), 0);
+	put(below, "");
+	snprintf(below, sizeof below, "%s/b/c", path);
+	assert_fails(il_path_make_folders(below, &err), INLAY_ERR_IO, below);
+	assert_fails(il_path_make_folders("", &err), INLAY_ERR_NOT_FOUND, "cannot be made");
+	snprintf(below, sizeof below, "%s/b", path);
+	unlink(below);
+	rmdir(path);
+}
+
 static void read_has_a_limit(void **state)
 {
 	(void)state;
@@ -226,6 +247,7 @@ static void commit_without_the_part_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(folders_are_made),
 		cmocka_unit_test(read_has_a_limit),
 		cmocka_unit_test(read_names_what_is_wrong),
 		cmocka_unit_test(read_files_of_unknown_size),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/safetensors_impl.h"
+#include "base/utf8.h"
 
 #define MAX_METADATA 1000
 #define MAX_NUMBER (SIZE_MAX / 4) /* so that offsets and sizes add up without overflow */
@@ -170,20 +171,6 @@ static enum inlay_err read_escape(struct reader *r)
 	return INLAY_OK;
 }
 
-/* Bytes that one UTF-8 character takes at `p`, 0 where there is none (RFC 3629). */
-static int utf8_length(const unsigned char *p, const unsigned char *end)
-{
-	int n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || end - p < n)
-		return 0;
-	for (int i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-	bool beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-	return overlong || beyond ? 0 : n;
-}
-
 /* A string is never longer unescaped than it stands, so header->text has room for all of them. */
 static enum inlay_err read_string(struct reader *r, const char *what, const char **out)
 {
@@ -194,14 +181,13 @@ static enum inlay_err read_string(struct reader *r, const char *what, const char
 	r->at++;
 	while (r->at < r->end && *r->at != '"') {
 		enum inlay_err rc;
-		int n = 1;
+		size_t n;
 		if (*r->at == '\\') {
 			if ((rc = read_escape(r)))
 				return rc;
 			continue;
 		}
-		if ((unsigned char)*r->at >= 0x80)
-			n = utf8_length((const unsigned char *)r->at, (const unsigned char *)r->end);
+		n = il_utf8_bytes_of(r->at, (size_t)(r->end - r->at));
 		if ((unsigned char)*r->at < 0x20 || !n)
 			return unexpected(r, "a string in UTF-8 without control characters");
 		while (n--)

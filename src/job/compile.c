@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "composite/place.h"
 #include "infer/audio_encoder.h"
-#include "infer/lipsync_compile.h"
+#include "infer/lipsync_check.h"
 #include "infer/session.h"
 #include "inlay/version.h"
 #include "pipeline/pipeline.h"
@@ -58,7 +58,7 @@ struct inlay_compile {
 	bool has_network, no_planes;
 	int interp, quality;
 	int64_t budget, first; /* frame to go on with */
-	double max_difference, mean_difference;
+	struct il_lipsync_difference difference;
 	int64_t wall_ns;
 	char description[512];
 };
@@ -99,16 +99,6 @@ static enum inlay_err pack_stage(void *ctx, unsigned worker, int64_t k, void *co
 	return rc;
 }
 
-static struct il_tensor picture_tensor(const struct inlay_compile *job, float *planes)
-{
-	const int size = job->net.info.size;
-	return (struct il_tensor){ .element = IL_ONNX_FLOAT,
-		                   .rank = 4,
-		                   .dims = { 1, 6, size, size },
-		                   .data = planes,
-		                   .bytes = job->net.info.picture_floats * sizeof(float) };
-}
-
 static enum inlay_err network_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
                                     struct inlay_error *err)
 {
@@ -118,7 +108,7 @@ static enum inlay_err network_stage(void *ctx, unsigned worker, int64_t k, void 
 	if (!job->before)
 		return INLAY_OK;
 	il_place_picture(job->cutter, item->crop, item->picture);
-	const struct il_tensor picture = picture_tensor(job, item->picture);
+	const struct il_tensor picture = il_lipsync_picture(&job->net, item->picture);
 	return il_session_run_tensors(job->before, &picture, item->hoisted, err);
 }
 
@@ -325,94 +315,15 @@ static enum inlay_err check_encoder(const struct inlay_compile *job, struct inla
 
 /* ---- the comparison ---- */
 
-/* Something like speech, the same each time. */
-static void fill_audio(float *audio, size_t n)
-{
-	uint32_t state = 1;
-	for (size_t i = 0; i < n; i++) {
-		state = state * 1664525u + 1013904223u;
-		audio[i] = (float)(state >> 8) / (float)(1 << 23) - 1;
-	}
-}
-
-static enum inlay_err run_compiled(struct inlay_compile *job, struct il_lipsync_net *net, float *picture,
-                                   struct il_tensor *hoisted, struct inlay_error *err)
-{
-	const struct il_lipsync_net_info *info = il_lipsync_net_info(net);
-	enum inlay_err rc = INLAY_OK;
-	if (job->before) {
-		const struct il_tensor tensor = picture_tensor(job, picture);
-		rc = il_session_run_tensors(job->before, &tensor, hoisted, err);
-	}
-	for (int i = 0; i < info->hoisted && !rc; i++) {
-		size_t bytes;
-		int output = il_session_find_output(job->before, il_lipsync_net_hoisted(net, i, &bytes));
-		rc = il_lipsync_net_set_hoisted(net, i, hoisted[output].data, err);
-	}
-	if (info->picture_floats)
-		memcpy(il_lipsync_net_picture(net, 0), picture, info->picture_floats * sizeof(float));
-	fill_audio(il_lipsync_net_audio(net, 0), info->audio_floats);
-	return rc ? rc : il_lipsync_net_run(net, 1, err);
-}
-
-/* In levels of 255. Bytes are cut off, which is half a level in the mean and no difference. */
-static void measure_difference(struct inlay_compile *job, struct il_lipsync_net *was, struct il_lipsync_net *is)
-{
-	const struct il_lipsync_net_info *info = il_lipsync_net_info(is);
-	const size_t square = (size_t)info->size * (size_t)info->size;
-	double sum = 0;
-	for (size_t i = 0; i < info->output_floats; i++) {
-		double before = 255 * (double)il_lipsync_net_output(was, 0)[i % 3 * square + i / 3], after, difference;
-		if (info->bytes) {
-			after = il_lipsync_net_bytes(is, 0)[i];
-			difference = fmax(0, fmax(after - before, before - after - 1));
-		} else {
-			after = 255 * (double)il_lipsync_net_output(is, 0)[i % 3 * square + i / 3];
-			difference = fabs(after - before);
-		}
-		sum += difference;
-		job->max_difference = fmax(job->max_difference, difference);
-	}
-	job->mean_difference = sum / (double)info->output_floats;
-}
-
-static enum inlay_err compare_on(struct inlay_compile *job, const struct inlay_compile_params *p, float *picture,
-                                 struct inlay_error *err)
-{
-	const struct il_lipsync_net_params was_params = { .path = job->avatar->model,
-		                                          .picture_name = p->input_name,
-		                                          .audio_name = p->audio_name,
-		                                          .output_name = p->output_name };
-	const struct il_lipsync_net_params is_params = { .path = job->avatar->model,
-		                                         .data = job->net.network,
-		                                         .bytes = job->net.network_bytes,
-		                                         .weights = job->net.weights.data,
-		                                         .weight_count = job->net.weights.count };
-	struct il_tensor hoisted[MAX_HOISTED] = { 0 };
-	struct il_lipsync_net *was = NULL, *is = NULL;
-	enum inlay_err rc = il_lipsync_net_open(&was, &was_params, err);
-	if (!rc)
-		rc = il_lipsync_net_open(&is, &is_params, err);
-	if (!rc) {
-		memcpy(il_lipsync_net_picture(was, 0), picture, job->net.info.picture_floats * sizeof(float));
-		fill_audio(il_lipsync_net_audio(was, 0), job->net.info.audio_floats);
-		rc = il_lipsync_net_run(was, 1, err);
-	}
-	if (!rc)
-		rc = run_compiled(job, is, picture, hoisted, err);
-	if (!rc)
-		measure_difference(job, was, is);
-	for (int i = 0; job->before && i < il_session_outputs(job->before); i++)
-		il_tensor_clear(&hoisted[i]);
-	il_lipsync_net_destroy(&was);
-	il_lipsync_net_destroy(&is);
-	return rc;
-}
-
 /* Draws the first frame with both networks: what is rewritten must draw what the original draws. */
 static enum inlay_err compare(struct inlay_compile *job, const struct inlay_compile_params *p, struct inlay_error *err)
 {
-	const double most = 4, mean = 0.5;
+	const struct il_lipsync_difference allowed = { .most = 4, .mean = 0.5 };
+	const struct il_lipsync_net_params original = { .path = job->avatar->model,
+		                                        .picture_name = p->input_name,
+		                                        .audio_name = p->audio_name,
+		                                        .output_name = p->output_name };
+	struct il_lipsync_difference *found = &job->difference;
 	struct il_place *place = NULL;
 	struct inlay_frame *frame = NULL;
 	if (!job->has_network)
@@ -428,18 +339,18 @@ static enum inlay_err compare(struct inlay_compile *job, const struct inlay_comp
 		rc = il_place_crop(place, frame, job->avatar->rects[0], crop, err);
 	if (!rc) {
 		il_place_picture(place, crop, picture);
-		rc = compare_on(job, p, picture, err);
+		rc = il_lipsync_check(&job->net, job->before, &original, picture, found, err);
 	}
 	inlay_frame_destroy(&frame);
 	il_place_destroy(&place);
 	free(crop);
 	free(picture);
-	if (rc || (job->max_difference <= most && job->mean_difference <= mean))
+	if (rc || (found->most <= allowed.most && found->mean <= allowed.mean))
 		return rc;
 	return il_fail(err, INLAY_ERR_UNSUPPORTED,
 	               "%s: compiled, it draws the first frame %.2f levels off in the mean and %.1f at most; expected "
 	               "%.1f and %.0f. Numbers that float16 does not hold? --budget-mb 0 stores none",
-	               job->avatar->model, job->mean_difference, job->max_difference, mean, most);
+	               job->avatar->model, found->mean, found->most, allowed.mean, allowed.most);
 }
 
 /* ---- the output ---- */
@@ -609,7 +520,7 @@ static void describe(struct inlay_compile *job)
 		         "; network: %.2f of %.2f GFLOP left a frame, %zu tensors stored (%.1f MB), %u fused blocks, "
 		         "%.2f levels off at most",
 		         hoist->flops_after / 1e9, hoist->flops_before / 1e9, hoist->tensors,
-		         (double)hoist->bytes / 1e6, job->net.fuse.blocks, job->max_difference);
+		         (double)hoist->bytes / 1e6, job->net.fuse.blocks, job->difference.most);
 }
 
 enum inlay_err inlay_compile_create(struct inlay_compile **out, const struct inlay_compile_params *p,
@@ -731,8 +642,8 @@ void inlay_compile_stats(const struct inlay_compile *job, struct inlay_compile_s
 		.flops_before = job->net.hoist.flops_before,
 		.flops_after = job->net.hoist.flops_after,
 		.blocks = job->net.fuse.blocks,
-		.max_difference = job->max_difference,
-		.mean_difference = job->mean_difference,
+		.max_difference = job->difference.most,
+		.mean_difference = job->difference.mean,
 		.wall_s = (double)job->wall_ns / 1e9,
 	};
 }

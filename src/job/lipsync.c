@@ -5,17 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "avatar/avatar.h"
-#include "avatar/clip.h"
 #include "avatar/compiled.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "composite/place.h"
 #include "infer/audio_encoder.h"
-#include "infer/lipsync_net.h"
 #include "inlay/version.h"
+#include "job/actor_impl.h"
+#include "job/lipsync_ends.h"
 #include "job/measure.h"
 #include "job/memo.h"
 #include "job/run.h"
@@ -23,43 +21,44 @@
 #include "speech/mel.h"
 #include "speech/speech.h"
 
-#define MAX_BATCH 1024
+#define DEFAULT_AHEAD 2
+#define DEFAULT_REQUEST 4             /* frames asked of others at a time */
 #define MEMO_BYTES ((size_t)64 << 20) /* address space; memory as it is filled */
 
 /* One frame on its way; lives in the pipeline's ring. */
 struct item {
-	int64_t index;             /* of the avatar's frame */
-	struct inlay_frame *frame; /* from decode to encode; where JPEGs are spliced, the patch alone */
-	struct inlay_rect rect;    /* the face in `frame` */
-	struct il_clip_patch patch;
-	uint8_t *crop;         /* [C,C,3] BGR: the face, then the face with its new mouth */
+	struct il_shot shot;
+	uint8_t *mouth;        /* [S,S,3] BGR */
 	float *window;         /* audio features, [rows * row_floats] */
 	int64_t window_number; /* il_memo_window */
-	uint8_t *keep;         /* parsing mask of the rectangle, where the avatar has one */
 };
 
 struct inlay_lipsync {
-	struct il_avatar *avatar;
-	struct il_clip *clip;             /* decode stage */
-	struct il_place *cutter;          /* decode stage */
+	struct il_actor *actor;
+	bool shared;                      /* the actor is the caller's */
+	const struct il_avatar *avatar;   /* the actor's */
+	struct il_brush *cutter;          /* decode stage */
 	struct il_audio_encoder *encoder; /* speech stage */
 	struct il_speech *speech;         /* speech stage */
-	struct il_lipsync_net **nets;     /* one an inference worker */
-	int *hoisted;                     /* the avatar's kind of tensor for each of the network's hoisted inputs */
-	struct il_patcher *patcher;       /* encode stage: JPEGs are spliced. NULL: whole frames are encoded */
-	struct il_memo *memo;             /* NULL: none */
-	struct il_place *painter;         /* composite stage */
-	struct il_sink *sink;             /* encode stage */
+	struct il_mouths mouths;          /* inference stage: the actor's, or the caller's */
+	struct il_mouths_info info;
+	struct il_memo *memo;        /* NULL: none */
+	struct il_brush *painter;    /* composite stage */
+	struct il_brush *finisher;   /* encode stage: JPEGs that do not go to a sink, or are spliced */
+	struct il_sink *sink;        /* encode stage; NULL where frames go to the caller */
+	struct il_lipsync_ends ends; /* without its actor, mouths and client */
 	struct il_run run;
 	struct item *items;
 	unsigned n_items;
 
+	char *id, *client; /* for requests; may be NULL */
 	enum il_order order;
 	int64_t start_frame, limit; /* limit < 0: none */
 	struct inlay_rational fps;
 	unsigned window_rows;
 	struct il_tuning tuning;
-	bool parsing;
+	int quality;
+	bool spliced; /* only patches are drawn into, and spliced into JPEGs */
 	char description[512];
 };
 
@@ -76,29 +75,13 @@ static enum inlay_err speech_stage(void *ctx, unsigned worker, int64_t k, void *
 	/* The avatar moves at its own speed whatever the output's rate. */
 	struct inlay_rational own = job->avatar->fps;
 	int64_t step = (int64_t)((__int128)k * own.num * job->fps.den / ((__int128)own.den * job->fps.num));
-	item->index = il_order_index(job->order, job->avatar->frames, job->start_frame, step);
-	if (item->index < 0)
+	item->shot.index = il_order_index(job->order, job->avatar->frames, job->start_frame, step);
+	if (item->shot.index < 0)
 		return INLAY_EOF;
 	enum inlay_err rc = il_speech_window(job->speech, k, job->window_rows, item->window, err);
 	if (!rc && job->memo)
 		item->window_number = il_memo_window(job->memo, item->window);
 	return rc;
-}
-
-/* The frame, or of a JPEG to be spliced the pixels around the face. */
-static enum inlay_err get_frame(struct inlay_lipsync *job, struct item *item, struct inlay_error *err)
-{
-	item->rect = job->avatar->rects[item->index];
-	if (!job->patcher)
-		return il_clip_frame(job->clip, item->index, &item->frame, err);
-	enum inlay_err rc = il_clip_patch(job->clip, item->index, &item->patch, err);
-	if (rc)
-		return rc;
-	const struct inlay_rect place = item->patch.place;
-	item->frame = item->patch.frame;
-	item->rect = (struct inlay_rect){ item->rect.x0 - place.x0, item->rect.y0 - place.y0, item->rect.x1 - place.x0,
-		                          item->rect.y1 - place.y0 };
-	return INLAY_OK;
 }
 
 static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
@@ -108,43 +91,44 @@ static enum inlay_err decode_stage(void *ctx, unsigned worker, int64_t k, void *
 	struct item *item = items[0];
 	(void)worker, (void)k, (void)n;
 	if (job->avatar->compiled)
-		il_compiled_prefetch(job->avatar->compiled, item->index);
-	enum inlay_err rc = get_frame(job, item, err);
-	if (!rc && job->parsing) {
-		const uint8_t *keep;
-		rc = il_clip_keep(job->clip, item->index, &keep, err);
-		if (!rc)
-			memcpy(item->keep, keep,
-			       (size_t)(item->rect.x1 - item->rect.x0) * (size_t)(item->rect.y1 - item->rect.y0));
-	}
-	if (!rc)
-		rc = il_place_crop(job->cutter, item->frame, item->rect, item->crop, err);
-	return rc;
+		il_compiled_prefetch(job->avatar->compiled, item->shot.index);
+	return il_shot_take(&item->shot, job->actor, job->cutter, item->shot.index, job->spliced, err);
 }
 
-/* Inputs of item i of a run. */
-static enum inlay_err set_inputs(const struct inlay_lipsync *job, struct il_lipsync_net *net, unsigned i,
-                                 const struct item *item, struct inlay_error *err)
+/* What a request points at. */
+struct asked {
+	struct item *items[IL_MOUTHS_MAX];
+	int64_t frames[IL_MOUTHS_MAX];
+	const float *windows[IL_MOUTHS_MAX];
+	const uint8_t *crops[IL_MOUTHS_MAX];
+	uint8_t *mouths[IL_MOUTHS_MAX];
+	unsigned n;
+};
+
+static void ask_for(struct asked *asked, struct item *item)
 {
-	const struct il_lipsync_net_info *info = il_lipsync_net_info(net);
-	enum inlay_err rc = INLAY_OK;
-	if (info->picture_floats)
-		il_place_picture(job->painter, item->crop, il_lipsync_net_picture(net, i));
-	memcpy(il_lipsync_net_audio(net, i), item->window, info->audio_floats * sizeof(float));
-	for (int k = 0; k < info->hoisted && !rc; k++) {
-		const struct il_safetensor *tensor =
-			il_compiled_tensor(job->avatar->compiled, job->hoisted[k], item->index);
-		rc = il_lipsync_net_set_hoisted(net, k, (const uint16_t *)(const void *)tensor->data, err);
-	}
-	return rc;
+	const unsigned i = asked->n++;
+	asked->items[i] = item;
+	asked->frames[i] = item->shot.index;
+	asked->windows[i] = item->window;
+	asked->crops[i] = item->shot.crop;
+	asked->mouths[i] = item->mouth;
 }
 
-static void take_output(const struct inlay_lipsync *job, const struct il_lipsync_net *net, unsigned i, uint8_t *crop)
+static enum inlay_err draw_asked(struct inlay_lipsync *job, const struct asked *asked, struct inlay_error *err)
 {
-	if (il_lipsync_net_info(net)->bytes)
-		il_place_mouth_bytes(job->painter, crop, il_lipsync_net_bytes(net, i));
-	else
-		il_place_mouth(job->painter, crop, il_lipsync_net_output(net, i));
+	const struct il_mouths_request request = { .avatar = job->id,
+		                                   .size = job->info.size,
+		                                   .window_floats = job->info.window_floats,
+		                                   .n = asked->n,
+		                                   .frames = asked->frames,
+		                                   .windows = asked->windows,
+		                                   .crops = asked->crops,
+		                                   .mouths = asked->mouths,
+		                                   .client = job->client,
+		                                   .cancelled = il_run_stopping,
+		                                   .cancel_ctx = &job->run };
+	return job->mouths.draw(job->mouths.ctx, &request, err);
 }
 
 /* Draws the mouths of those of the n items that are not known already. */
@@ -152,25 +136,17 @@ static enum inlay_err inference_stage(void *ctx, unsigned worker, int64_t k, voi
                                       struct inlay_error *err)
 {
 	struct inlay_lipsync *job = ctx;
-	struct il_lipsync_net *net = job->nets[worker];
-	struct item *asked[MAX_BATCH];
-	unsigned count = 0;
-	enum inlay_err rc = INLAY_OK;
-	(void)k;
-	for (unsigned i = 0; i < n && !rc; i++) {
+	struct asked asked;
+	(void)worker, (void)k;
+	asked.n = 0;
+	for (unsigned i = 0; i < n; i++) {
 		struct item *item = items[i];
-		if (job->memo && il_memo_find(job->memo, item->index, item->window_number, item->crop))
-			continue;
-		rc = set_inputs(job, net, count, item, err);
-		asked[count++] = item;
+		if (!job->memo || !il_memo_find(job->memo, item->shot.index, item->window_number, item->mouth))
+			ask_for(&asked, item);
 	}
-	if (!rc && count)
-		rc = il_lipsync_net_run(net, count, err);
-	for (unsigned i = 0; i < count && !rc; i++) {
-		take_output(job, net, i, asked[i]->crop);
-		if (job->memo)
-			il_memo_keep(job->memo, asked[i]->index, asked[i]->window_number, asked[i]->crop);
-	}
+	enum inlay_err rc = asked.n ? draw_asked(job, &asked, err) : INLAY_OK;
+	for (unsigned i = 0; i < asked.n && !rc && job->memo; i++)
+		il_memo_keep(job->memo, asked.frames[i], asked.items[i]->window_number, asked.mouths[i]);
 	return rc;
 }
 
@@ -180,28 +156,38 @@ static enum inlay_err composite_stage(void *ctx, unsigned worker, int64_t k, voi
 	struct inlay_lipsync *job = ctx;
 	struct item *item = items[0];
 	(void)worker, (void)k, (void)n;
-	return il_place_draw(job->painter, item->frame, item->rect, item->crop, job->parsing ? item->keep : NULL, err);
+	return il_shot_draw(&item->shot, job->actor, job->painter, item->mouth, err);
 }
 
-static enum inlay_err write_spliced(struct inlay_lipsync *job, const struct item *item, struct inlay_error *err)
+static enum inlay_err give_jpeg(struct inlay_lipsync *job, int64_t k, const struct il_shot *shot,
+                                struct inlay_error *err)
 {
 	const uint8_t *data;
 	size_t size;
-	enum inlay_err rc = il_patcher_splice(job->patcher, &item->patch.base, item->frame, item->patch.place,
-	                                      job->avatar->rects[item->index], &data, &size, err);
-	return rc ? rc : il_sink_write_jpeg(job->sink, data, size, err);
+	enum inlay_err rc = il_shot_jpeg(shot, job->actor, job->finisher, job->quality, &data, &size, err);
+	if (rc)
+		return rc;
+	return job->sink ? il_sink_write_jpeg(job->sink, data, size, err)
+	                 : job->ends.take_jpeg(job->ends.ctx, k, data, size, err);
 }
 
 static enum inlay_err encode_stage(void *ctx, unsigned worker, int64_t k, void *const *items, unsigned n,
                                    struct inlay_error *err)
 {
 	struct inlay_lipsync *job = ctx;
-	struct item *item = items[0];
-	(void)worker, (void)k, (void)n;
-	enum inlay_err rc = job->patcher ? write_spliced(job, item, err) : il_sink_write(job->sink, item->frame, err);
-	inlay_frame_destroy(&item->frame);
-	if (job->avatar->compiled)
-		il_compiled_release(job->avatar->compiled, item->index);
+	struct il_shot *shot = &((struct item *)items[0])->shot;
+	enum inlay_err rc;
+	(void)worker, (void)n;
+	if (job->spliced || job->ends.take_jpeg)
+		rc = give_jpeg(job, k, shot, err);
+	else if (job->sink)
+		rc = il_sink_write(job->sink, shot->frame, err);
+	else
+		rc = job->ends.take_frame(job->ends.ctx, k, shot->frame, err);
+	inlay_frame_destroy(&shot->frame);
+	/* Others may be at work on the same frames of an actor that is shared. */
+	if (job->avatar->compiled && !job->shared)
+		il_compiled_release(job->avatar->compiled, shot->index);
 	return rc;
 }
 
@@ -213,11 +199,30 @@ static bool sensible_rate(struct inlay_rational fps)
 	return rate >= 0.1 && rate <= 1000;
 }
 
-static enum inlay_err check_params(const struct inlay_lipsync_params *p, struct inlay_error *err)
+/* That each end is given, and no more than once. */
+static enum inlay_err check_ends(const struct inlay_lipsync_params *p, const struct il_lipsync_ends *ends,
+                                 struct inlay_error *err)
 {
-	if (!p->avatar)
+	if (!p->avatar && (!ends->actor || ends->mouths))
 		return il_fail(err, INLAY_ERR_INVALID, "no avatar given");
-	if (!p->audio && !p->features)
+	if (ends->read_speech && (p->audio || p->features))
+		return il_fail(err, INLAY_ERR_INVALID, "both %s and speech piece by piece given: expected one",
+		               p->audio ? p->audio : p->features);
+	if (ends->take_jpeg && ends->take_frame)
+		return il_fail(err, INLAY_ERR_INVALID, "both JPEGs and frames are asked for: expected one");
+	if ((ends->take_jpeg || ends->take_frame) && (p->output || p->format))
+		return il_fail(err, INLAY_ERR_INVALID, "%s given, and frames go to the caller: expected one",
+		               p->output ? p->output : p->format);
+	return INLAY_OK;
+}
+
+static enum inlay_err check_params(const struct inlay_lipsync_params *p, const struct il_lipsync_ends *ends,
+                                   struct inlay_error *err)
+{
+	enum inlay_err rc = check_ends(p, ends, err);
+	if (rc)
+		return rc;
+	if (!p->audio && !p->features && !ends->read_speech)
 		return il_fail(err, INLAY_ERR_INVALID, "no speech given: an audio file, or features as .npy");
 	if (p->audio_encoder && p->features)
 		return il_fail(err, INLAY_ERR_INVALID,
@@ -230,7 +235,7 @@ static enum inlay_err check_params(const struct inlay_lipsync_params *p, struct 
 		               p->fps.den);
 	if (p->quality < 0 || p->quality > 100)
 		return il_fail(err, INLAY_ERR_INVALID, "quality %d: expected 1 to 100", p->quality);
-	if (p->crf < INLAY_CRF_LOSSLESS || p->workers > 256 || p->batch > MAX_BATCH)
+	if (p->crf < INLAY_CRF_LOSSLESS || p->workers > 256 || p->batch > IL_MOUTHS_MAX || ends->ahead > 256)
 		return il_fail(err, INLAY_ERR_INVALID, "crf %d, %u workers, batch %u: out of range", p->crf, p->workers,
 		               p->batch);
 	return INLAY_OK;
@@ -260,15 +265,42 @@ static enum inlay_err check_audible(const char *path, struct inlay_error *err)
 	               (double)total / IL_MEL_RATE);
 }
 
+static int asked_interp(const struct inlay_lipsync_params *p)
+{
+	return p->interp ? (int)p->interp - INLAY_INTERP_LINEAR : -1;
+}
+
+static struct il_actor_params actor_params(const struct inlay_lipsync_params *p)
+{
+	return (struct il_actor_params){ .path = p->avatar,
+		                         .parts = IL_ACTOR_FRAMES,
+		                         .model = p->model,
+		                         .parsing = p->parsing,
+		                         .input_name = p->input_name,
+		                         .audio_name = p->audio_name,
+		                         .output_name = p->output_name,
+		                         .interp = asked_interp(p),
+		                         .decoder_threads = p->threads,
+		                         .cache_bytes = p->cache_bytes > 0 ? p->cache_bytes : il_memory_bytes() / 4 };
+}
+
+/* Output frames whose step is below the avatar frames that are left. */
+static int64_t frames_to_the_end(const struct inlay_lipsync *job)
+{
+	const struct il_avatar *avatar = job->avatar;
+	__int128 own = (__int128)avatar->fps.num * job->fps.den, steps = avatar->frames - job->start_frame;
+	return (int64_t)((steps * avatar->fps.den * job->fps.num + own - 1) / own);
+}
+
 static enum inlay_err open_avatar(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
                                   struct inlay_error *err)
 {
-	enum inlay_err rc = il_avatar_open(&job->avatar, p->avatar, err);
+	const struct il_actor_params params = actor_params(p);
+	enum inlay_err rc = job->shared ? INLAY_OK : il_actor_open(&job->actor, &params, err);
 	if (rc)
 		return rc;
-	struct il_avatar *avatar = job->avatar;
-	if (p->parsing)
-		rc = il_avatar_set_parsing(avatar, p->parsing, err);
+	const struct il_avatar *avatar = job->avatar = il_actor_avatar(job->actor);
+	rc = il_actor_check_parts(job->actor, IL_ACTOR_FRAMES, err);
 	if (rc)
 		return rc;
 	job->order = p->order             ? (enum il_order)(p->order - INLAY_ORDER_BOUNCE)
@@ -278,27 +310,26 @@ static enum inlay_err open_avatar(struct inlay_lipsync *job, const struct inlay_
 	                   : p->start_frame                    ? p->start_frame
 	                                                       : avatar->start_frame;
 	if (job->start_frame >= avatar->frames)
-		return il_fail(err, INLAY_ERR_INVALID, "%s: start frame %lld is past the last one, %lld", p->avatar,
+		return il_fail(err, INLAY_ERR_INVALID, "%s: start frame %lld is past the last one, %lld", avatar->path,
 		               (long long)job->start_frame, (long long)avatar->frames - 1);
 	job->fps = p->fps.num > 0 ? p->fps : avatar->fps;
 	job->limit = p->frames > 0 ? p->frames : -1;
 	if (job->order == IL_ORDER_CUT) {
-		/* Output frames whose step is below the avatar frames that are left. */
-		__int128 own = (__int128)avatar->fps.num * job->fps.den, steps = avatar->frames - job->start_frame;
-		int64_t most = (int64_t)((steps * avatar->fps.den * job->fps.num + own - 1) / own);
+		int64_t most = frames_to_the_end(job);
 		if (job->limit < 0 || most < job->limit)
 			job->limit = most;
 	}
-	rc = il_clip_open(&job->clip, avatar, p->cache_bytes > 0 ? p->cache_bytes : il_memory_bytes() / 4, p->threads,
-	                  err);
-	job->parsing = !rc && il_clip_keeps(job->clip);
-	return rc;
+	return INLAY_OK;
 }
 
 static enum inlay_err open_speech(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
                                   struct inlay_error *err)
 {
-	struct il_speech_params speech = { .audio_path = p->audio, .features_path = p->features, .fps = job->fps };
+	struct il_speech_params speech = { .audio_path = p->audio,
+		                           .read = job->ends.read_speech,
+		                           .read_ctx = job->ends.ctx,
+		                           .features_path = p->features,
+		                           .fps = job->fps };
 	enum inlay_err rc = p->audio ? check_audible(p->audio, err) : INLAY_OK;
 	if (!rc && !p->features) {
 		const char *path = p->audio_encoder ? p->audio_encoder : job->avatar->audio_encoder;
@@ -307,7 +338,7 @@ static enum inlay_err open_speech(struct inlay_lipsync *job, const struct inlay_
 			               "%s names no audio encoder, and not exactly one was found in it: give one "
 			               "(--audio-encoder FILE.onnx), or ready features "
 			               "(--features FILE.npy)",
-			               p->avatar);
+			               job->avatar->path);
 		rc = il_audio_encoder_open(&job->encoder, path, err);
 		if (!rc) {
 			speech.encode = il_audio_encoder_run;
@@ -324,84 +355,63 @@ static enum inlay_err open_speech(struct inlay_lipsync *job, const struct inlay_
 	return INLAY_OK;
 }
 
-/* What was computed beforehand is the avatar's; the network must be the one compiled with it. */
-static enum inlay_err find_hoisted(struct inlay_lipsync *job, const struct inlay_lipsync_params *p, const char *path,
-                                   struct inlay_error *err)
+/* The job's own network: how it runs best is measured once. */
+static enum inlay_err open_own_network(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                       struct inlay_error *err)
 {
-	const struct il_lipsync_net *net = job->nets[0];
-	const struct il_compiled *compiled = job->avatar->compiled;
-	int n = il_lipsync_net_info(net)->hoisted;
-	if (!n)
-		return INLAY_OK;
-	job->hoisted = calloc((size_t)n, sizeof *job->hoisted);
-	if (!job->hoisted)
-		return il_fail_memory(err);
-	for (int i = 0; i < n; i++) {
-		size_t bytes;
-		const char *name = il_lipsync_net_hoisted(net, i, &bytes);
-		job->hoisted[i] = compiled ? il_compiled_find_kind(compiled, name) : -1;
-		const struct il_compiled_kind *kind =
-			job->hoisted[i] >= 0 ? il_compiled_kind_at(compiled, job->hoisted[i]) : NULL;
-		size_t size = 0;
-		/* What varies from frame to frame overflows: opening has compared every frame with its kind. */
-		if (!kind || kind->type != IL_ST_F16 ||
-		    !il_safetensor_size(kind->type, kind->rank, kind->dims, &size) || size != bytes)
-			return il_fail(err, INLAY_ERR_INVALID,
-			               "%s: takes %s, computed beforehand for an avatar; %s does not hold it", path,
-			               name, p->avatar);
-	}
-	if (p->interp && (int)p->interp - INLAY_INTERP_LINEAR != job->avatar->interp)
-		return il_fail(err, INLAY_ERR_INVALID,
-		               "%s: was compiled for the other way of scaling the face; compile it with --interp",
-		               p->avatar);
-	return INLAY_OK;
-}
-
-static enum inlay_err open_networks(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
-                                    struct inlay_error *err)
-{
-	const char *path = p->model ? p->model : job->avatar->model;
-	if (!path)
-		return il_fail(err, INLAY_ERR_INVALID,
-		               "%s names no network, and not exactly one was found in it: give one (--model FILE.onnx)",
-		               p->avatar);
-	struct il_lipsync_net_params net = {
-		.path = path, .picture_name = p->input_name, .audio_name = p->audio_name, .output_name = p->output_name
-	};
-	if (!p->model)
-		il_avatar_network(job->avatar, &net);
-	unsigned threads = p->threads ? p->threads : il_cpu_count();
-	enum inlay_err rc = il_tune(&net, threads, p->workers, p->batch, job->run.expected, &job->tuning, err);
+	const struct il_actor_params params = actor_params(p);
+	struct il_lipsync_net_params net;
+	enum inlay_err rc = il_actor_network(job->actor, &params, &net, err);
+	if (!rc)
+		rc = il_tune(&net, p->threads ? p->threads : il_cpu_count(), p->workers, p->batch, job->run.expected,
+		             &job->tuning, err);
 	if (rc)
 		return rc;
 	net.threads = job->tuning.threads;
 	net.batch = job->tuning.batch;
-	job->nets = calloc(job->tuning.workers, sizeof *job->nets);
-	if (!job->nets)
-		return il_fail_memory(err);
-	for (unsigned i = 0; i < job->tuning.workers && !rc; i++) {
-		rc = il_lipsync_net_open(&job->nets[i], &net, err);
-		/* One run on zeros: what the network cannot do shows now, and its memory is in place. */
-		if (!rc)
-			rc = il_lipsync_net_run(job->nets[i], il_lipsync_net_info(job->nets[i])->batch, err);
-	}
+	rc = il_actor_open_mouths(job->actor, &params, &net, job->tuning.workers, err);
 	if (rc)
 		return rc;
-	il_avatar_network_opened(job->avatar);
-	job->tuning.batch = il_lipsync_net_info(job->nets[0])->batch;
-	rc = find_hoisted(job, p, path, err);
-	return rc ? rc : il_lipsync_net_rows(job->nets[0], il_speech_row_floats(job->speech), &job->window_rows, err);
+	job->mouths = il_actor_mouths(job->actor);
+	job->info = *il_actor_info(job->actor);
+	job->tuning.batch = il_net_pool_info(il_actor_nets(job->actor))->batch;
+	return il_net_pool_rows(il_actor_nets(job->actor), il_speech_row_floats(job->speech), &job->window_rows, err);
 }
 
-static enum inlay_err open_places(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
-                                  struct inlay_error *err)
+/* As il_lipsync_net_rows, of a network that may be elsewhere. */
+static enum inlay_err count_rows(struct inlay_lipsync *job, struct inlay_error *err)
 {
-	int size = il_lipsync_net_info(job->nets[0])->size;
-	enum il_interp interp = p->interp                  ? (enum il_interp)(p->interp - INLAY_INTERP_LINEAR)
-	                        : job->avatar->interp >= 0 ? (enum il_interp)job->avatar->interp
-	                                                   : IL_INTERP_LINEAR;
-	enum inlay_err rc = il_place_create(&job->cutter, size, interp, err);
-	return rc ? rc : il_place_create(&job->painter, size, interp, err);
+	const size_t row = il_speech_row_floats(job->speech), window = job->info.window_floats;
+	if (row && window % row == 0 && (window / row == 16 || window / row == 8)) {
+		job->window_rows = (unsigned)(window / row);
+		return INLAY_OK;
+	}
+	return il_fail(err, INLAY_ERR_INVALID,
+	               "%s: its network takes %zu floats a frame; expected 16 or 8 feature rows of %zu: the features "
+	               "or the audio encoder belong to another network",
+	               job->id ? job->id : job->avatar->path, window, row);
+}
+
+static enum inlay_err open_mouths(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                  const struct il_mouths *mouths, struct inlay_error *err)
+{
+	if (!mouths && !job->shared)
+		return open_own_network(job, p, err);
+	job->mouths = mouths ? *mouths : il_actor_mouths(job->actor);
+	job->tuning.workers = job->ends.ahead ? job->ends.ahead : DEFAULT_AHEAD;
+	job->tuning.batch = p->batch ? p->batch : DEFAULT_REQUEST;
+	job->tuning.threads = 1;
+	enum inlay_err rc = job->mouths.info(job->mouths.ctx, job->id, &job->info, err);
+	return rc ? rc : count_rows(job, err);
+}
+
+static enum inlay_err take_brushes(struct inlay_lipsync *job, struct inlay_error *err)
+{
+	const int size = job->info.size;
+	enum inlay_err rc = il_brush_take(job->actor, size, &job->cutter, err);
+	if (!rc)
+		rc = il_brush_take(job->actor, size, &job->painter, err);
+	return rc ? rc : il_brush_take(job->actor, size, &job->finisher, err);
 }
 
 /* Overwriting is for old outputs, not for what the job reads. */
@@ -421,14 +431,14 @@ static enum inlay_err check_output(const struct inlay_lipsync *job, const struct
 static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
                                 struct inlay_error *err)
 {
-	const struct il_avatar *avatar = job->avatar;
+	const struct il_compiled *compiled = job->avatar->compiled;
 	char comment[64];
 	snprintf(comment, sizeof comment, "inlay %s lipsync", inlay_version());
 	const char *const metadata[] = { "comment", comment, NULL };
 	struct il_sink_params sink = {
 		.path = p->output,
 		.format = p->format,
-		.frame = *il_clip_info(job->clip),
+		.frame = *il_actor_frame_info(job->actor),
 		.fps = job->fps,
 		.overwrite = p->overwrite,
 		.codec = p->codec,
@@ -444,54 +454,51 @@ static enum inlay_err open_sink(struct inlay_lipsync *job, const struct inlay_li
 		.cancelled = il_run_stopping,
 		.cancel_ctx = &job->run,
 	};
-	const struct il_compiled_info *compiled = avatar->compiled ? il_compiled_info(avatar->compiled) : NULL;
-	bool spliced = il_clip_has_patches(job->clip) && (!p->quality || p->quality == compiled->jpeg_quality);
+	const bool spliced = il_actor_splices(job->actor, p->quality);
 	if (spliced)
-		sink.quality = compiled->jpeg_quality;
+		sink.quality = il_compiled_info(compiled)->jpeg_quality;
 	enum inlay_err rc = check_output(job, p, err);
 	if (!rc)
 		rc = il_sink_open(&job->sink, &sink, err);
-	bool jpegs = !rc && il_sink_takes_jpegs(job->sink);
-	if (!rc && !il_clip_has_frames(job->clip) && !(spliced && jpegs))
-		return il_fail(
-			err, INLAY_ERR_INVALID,
-			"%s: was compiled without whole frames (--no-planes), and gives JPEG pictures of quality %d "
-			"alone (jpg, mjpeg): compile it with them for other outputs",
-			p->avatar, compiled->jpeg_quality);
-	if (jpegs && spliced)
-		rc = il_patcher_create(&job->patcher, il_clip_patch_info(job->clip), err);
+	job->spliced = !rc && spliced && il_sink_takes_jpegs(job->sink);
 	return rc;
+}
+
+static enum inlay_err open_output(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                  struct inlay_error *err)
+{
+	enum inlay_err rc = INLAY_OK;
+	job->quality = p->quality;
+	if (job->ends.take_jpeg)
+		job->spliced = il_actor_splices(job->actor, p->quality);
+	else if (!job->ends.take_frame)
+		rc = open_sink(job, p, err);
+	return rc || job->spliced ? rc : il_actor_check_whole(job->actor, err);
 }
 
 static enum inlay_err make_items(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
                                  struct inlay_error *err)
 {
-	const struct il_lipsync_net_info *info = il_lipsync_net_info(job->nets[0]);
-	size_t keep_bytes = 0;
-	for (int64_t i = 0; i < job->avatar->frames && job->parsing; i++) {
-		const struct inlay_rect *r = &job->avatar->rects[i];
-		size_t bytes = (size_t)(r->x1 - r->x0) * (size_t)(r->y1 - r->y0);
-		keep_bytes = bytes > keep_bytes ? bytes : keep_bytes;
-	}
-	/* What the networks hold, as much again ready before them, and one or two for each other stage. */
+	const size_t mouth_bytes = (size_t)job->info.size * (size_t)job->info.size * 3;
 	enum inlay_err rc = p->no_memo ? INLAY_OK
-	                               : il_memo_create(&job->memo, job->avatar->frames, info->audio_floats,
-	                                                il_place_crop_bytes(job->painter), MEMO_BYTES, err);
+	                               : il_memo_create(&job->memo, job->avatar->frames, job->info.window_floats,
+	                                                mouth_bytes, MEMO_BYTES, err);
 	if (rc)
 		return rc;
+	/* What the networks hold, as much again ready before them, and one or two for each other stage. */
 	job->n_items = 2 * job->tuning.workers * job->tuning.batch + 6;
 	job->items = calloc(job->n_items, sizeof *job->items);
 	if (!job->items)
 		return il_fail_memory(err);
-	for (unsigned i = 0; i < job->n_items; i++) {
+	for (unsigned i = 0; i < job->n_items && !rc; i++) {
 		struct item *item = &job->items[i];
-		item->crop = malloc(il_place_crop_bytes(job->cutter));
-		item->window = malloc(info->audio_floats * sizeof(float));
-		item->keep = keep_bytes ? malloc(keep_bytes) : NULL;
-		if (!item->crop || !item->window || (keep_bytes && !item->keep))
-			return il_fail_memory(err);
+		rc = il_shot_init(&item->shot, job->actor, il_brush_crop_bytes(job->cutter), err);
+		item->mouth = malloc(mouth_bytes);
+		item->window = malloc(job->info.window_floats * sizeof(float));
+		if (!rc && (!item->mouth || !item->window))
+			rc = il_fail_memory(err);
 	}
-	return INLAY_OK;
+	return rc;
 }
 
 static enum inlay_err make_pipeline(struct inlay_lipsync *job, struct inlay_error *err)
@@ -520,31 +527,47 @@ static enum inlay_err make_pipeline(struct inlay_lipsync *job, struct inlay_erro
 
 static void describe(struct inlay_lipsync *job)
 {
-	const struct inlay_frame_info *frame = il_clip_info(job->clip);
+	const struct inlay_frame_info *frame = il_actor_frame_info(job->actor);
 	snprintf(job->description, sizeof job->description,
 	         "%dx%d at %.4g fps, %lld avatar frames (%s); network %d px, %u worker%s x batch %u x %u thread%s; %s",
 	         frame->width, frame->height, (double)job->fps.num / job->fps.den, (long long)job->avatar->frames,
-	         il_order_name(job->order), il_lipsync_net_info(job->nets[0])->size, job->tuning.workers,
-	         job->tuning.workers == 1 ? "" : "s", job->tuning.batch, job->tuning.threads,
-	         job->tuning.threads == 1 ? "" : "s", il_sink_describe(job->sink));
+	         il_order_name(job->order), job->info.size, job->tuning.workers, job->tuning.workers == 1 ? "" : "s",
+	         job->tuning.batch, job->tuning.threads, job->tuning.threads == 1 ? "" : "s",
+	         job->sink             ? il_sink_describe(job->sink)
+	         : job->ends.take_jpeg ? "JPEGs to the caller"
+	                               : "frames to the caller");
 }
 
-enum inlay_err inlay_lipsync_create(struct inlay_lipsync **out, const struct inlay_lipsync_params *params,
-                                    struct inlay_error *err)
+static enum inlay_err take_ends(struct inlay_lipsync *job, const struct inlay_lipsync_params *p,
+                                const struct il_lipsync_ends *ends, struct inlay_error *err)
+{
+	job->actor = ends->actor;
+	job->shared = ends->actor != NULL;
+	job->ends = *ends;
+	job->ends.actor = NULL;
+	job->ends.mouths = NULL;
+	job->ends.client = NULL;
+	job->id = p->avatar ? strdup(p->avatar) : NULL;
+	job->client = ends->client ? strdup(ends->client) : NULL;
+	return (p->avatar && !job->id) || (ends->client && !job->client) ? il_fail_memory(err) : INLAY_OK;
+}
+
+enum inlay_err il_lipsync_create(struct inlay_lipsync **out, const struct inlay_lipsync_params *params,
+                                 const struct il_lipsync_ends *ends, struct inlay_error *err)
 {
 	int64_t start = il_clock_ns();
 	*out = NULL;
-	enum inlay_err rc = check_params(params, err);
+	enum inlay_err rc = check_params(params, ends, err);
 	if (rc)
 		return rc;
 	struct inlay_lipsync *job = calloc(1, sizeof *job);
 	if (!job)
 		return il_fail_memory(err);
 	/* The output comes before the networks: its faults are quick to find, theirs take seconds. */
-	if ((rc = open_avatar(job, params, err)) || (rc = open_speech(job, params, err)) ||
-	    (rc = open_sink(job, params, err)) || (rc = open_networks(job, params, err)) ||
-	    (rc = open_places(job, params, err)) || (rc = make_items(job, params, err)) ||
-	    (rc = make_pipeline(job, err))) {
+	if ((rc = take_ends(job, params, ends, err)) || (rc = open_avatar(job, params, err)) ||
+	    (rc = open_speech(job, params, err)) || (rc = open_output(job, params, err)) ||
+	    (rc = open_mouths(job, params, ends->mouths, err)) || (rc = take_brushes(job, err)) ||
+	    (rc = make_items(job, params, err)) || (rc = make_pipeline(job, err))) {
 		inlay_lipsync_destroy(&job);
 		return rc;
 	}
@@ -554,6 +577,12 @@ enum inlay_err inlay_lipsync_create(struct inlay_lipsync **out, const struct inl
 	return INLAY_OK;
 }
 
+enum inlay_err inlay_lipsync_create(struct inlay_lipsync **out, const struct inlay_lipsync_params *params,
+                                    struct inlay_error *err)
+{
+	return il_lipsync_create(out, params, &(struct il_lipsync_ends){ 0 }, err);
+}
+
 void inlay_lipsync_destroy(struct inlay_lipsync **slot)
 {
 	struct inlay_lipsync *job = *slot;
@@ -561,25 +590,22 @@ void inlay_lipsync_destroy(struct inlay_lipsync **slot)
 		return;
 	il_pipeline_destroy(&job->run.pipeline);
 	for (unsigned i = 0; i < job->n_items && job->items; i++) {
-		inlay_frame_destroy(&job->items[i].frame);
-		free(job->items[i].crop);
+		il_shot_clear(&job->items[i].shot);
+		free(job->items[i].mouth);
 		free(job->items[i].window);
-		free(job->items[i].keep);
 	}
 	free(job->items);
 	il_memo_destroy(&job->memo);
-	il_patcher_destroy(&job->patcher);
 	il_sink_destroy(&job->sink);
-	il_place_destroy(&job->painter);
-	il_place_destroy(&job->cutter);
-	for (unsigned i = 0; i < job->tuning.workers && job->nets; i++)
-		il_lipsync_net_destroy(&job->nets[i]);
-	free(job->nets);
-	free(job->hoisted);
+	il_brush_return(job->actor, &job->finisher);
+	il_brush_return(job->actor, &job->painter);
+	il_brush_return(job->actor, &job->cutter);
 	il_speech_destroy(&job->speech);
 	il_audio_encoder_destroy(&job->encoder);
-	il_clip_destroy(&job->clip);
-	il_avatar_destroy(&job->avatar);
+	if (!job->shared)
+		il_actor_destroy(&job->actor);
+	free(job->id);
+	free(job->client);
 	free(job);
 	*slot = NULL;
 }
@@ -610,7 +636,7 @@ const char *inlay_lipsync_describe(const struct inlay_lipsync *job)
 void inlay_lipsync_stats(const struct inlay_lipsync *job, struct inlay_lipsync_stats *stats)
 {
 	struct il_clip_stats cache;
-	il_clip_stats(job->clip, &cache);
+	il_actor_cache(job->actor, &cache);
 	*stats = (struct inlay_lipsync_stats){
 		.frames = il_pipeline_stats(job->run.pipeline, INLAY_LIPSYNC_STAGES - 1)->items,
 		.setup_s = (double)job->run.setup_ns / 1e9,

@@ -31,7 +31,7 @@ enum inlay_err il_run(struct il_run *run, struct il_sink *sink, inlay_progress_f
 	/* A reader's end and a Ctrl-C that caused it come together: what was asked for counts. */
 	if (!rc && progress && !progress(ctx, il_pipeline_stats(run->pipeline, 0)->items, run->expected))
 		rc = il_fail(err, INLAY_ERR_CANCELLED, "cancelled");
-	if (!rc)
+	if (!rc && sink)
 		rc = il_sink_finish(sink, err);
 	run->wall_ns = il_clock_ns() - wall;
 	run->cpu_ns = il_cpu_ns() - cpu;

@@ -14,7 +14,7 @@ struct il_run {
 	int64_t setup_ns, wall_ns, cpu_ns;
 };
 
-/* Runs to the end and finishes the sink. */
+/* Runs to the end and finishes the sink, which may be NULL. */
 enum inlay_err il_run(struct il_run *run, struct il_sink *sink, inlay_progress_fn *progress, void *ctx,
                       struct inlay_error *err);
 

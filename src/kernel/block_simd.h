@@ -22,43 +22,44 @@ struct sums {
 	vf at[TILE][2];
 };
 
-/* When it is made what pixels begin with, if that takes more than a load. PREPARED_AHEAD: between the steps of the
- * product of the tile before, which leave room for it; the multipliers would wait for it between two tiles. */
-enum prepared {
-	NOT_PREPARED,
-	PREPARED,
-	PREPARED_AHEAD,
-};
-
-/* Hides from the compiler what is at p: or it keeps that in registers, which takes them from the sums. */
-#define keep_in_memory(p) __asm__ volatile("" : "+r"(p))
-
+/* What pixels begin with. start and added_type are those of the product, known to the compiler. The loads and sums of
+ * one tile run beside the multiplications of the one before. */
 static inline __attribute__((always_inline)) void start_tile(struct sums *s, const struct il_block_product *p,
-                                                             const struct il_block_pixel *pixels)
+                                                             const struct il_block_pixel *pixels,
+                                                             enum il_block_start start, enum il_block_added added_type,
+                                                             int added_lanes)
 {
-	if (p->start == IL_BLOCK_FROM_SUM) {
-#pragma GCC unroll 16
-		for (int i = 0; i < TILE; i++) {
-			const float *c = p->c + (size_t)pixels[i].to * p->c_stride;
-			s->at[i][0] = load_first(c, p->c_lanes);
-			s->at[i][1] = load_first(c + LANES, p->c_lanes - LANES);
-		}
-		return;
-	}
 	const vf b0 = load(p->bias), b1 = load(p->bias + LANES);
 #pragma GCC unroll 16
 	for (int i = 0; i < TILE; i++) {
-		s->at[i][0] = b0;
-		s->at[i][1] = b1;
-	}
-}
-
-static inline __attribute__((always_inline)) void load_tile(struct sums *s, const float *begin)
-{
-#pragma GCC unroll 16
-	for (int i = 0; i < TILE; i++) {
-		s->at[i][0] = load(begin + i * PANEL);
-		s->at[i][1] = load(begin + i * PANEL + LANES);
+		vf s0 = b0, s1 = b1;
+		if (start == IL_BLOCK_FROM_SUM) {
+			const float *c = p->c + (size_t)pixels[i].to * p->c_stride;
+			s0 = load_first(c, p->c_lanes);
+			s1 = load_first(c + LANES, p->c_lanes - LANES);
+		} else if (start == IL_BLOCK_FROM_LOW) {
+			const float *low = p->low + (size_t)pixels[i].low * PANEL;
+			const vf part = set1(pixels[i].part);
+			s0 = load(low);
+			s1 = load(low + LANES);
+			s0 = madd(part, sub(load(low + PANEL), s0), s0);
+			s1 = madd(part, sub(load(low + PANEL + LANES), s1), s1);
+		}
+		const size_t at = (size_t)pixels[i].added * p->added_stride;
+		if (added_type == IL_BLOCK_FLOAT_ADDED) {
+			const float *added = (const float *)p->added + at;
+			s0 = add(s0, load_first(added, added_lanes));
+			s1 = add(s1, load_first(added + LANES, added_lanes - LANES));
+		} else if (added_type == IL_BLOCK_HALF_ADDED) {
+			const uint16_t *added = (const uint16_t *)p->added + at;
+			__builtin_prefetch(added + p->added_ahead, 0, 2);
+			s0 = add(s0, load_half_first(added, added_lanes));
+			s1 = add(s1, load_half_first(added + LANES, added_lanes - LANES));
+		}
+		if (start == IL_BLOCK_FROM_LOW || added_type != IL_BLOCK_NOTHING_ADDED)
+			keep_order(&s0, &s1);
+		s->at[i][0] = s0;
+		s->at[i][1] = s1;
 	}
 }
 
@@ -102,36 +103,6 @@ static inline __attribute__((always_inline)) void store_tile(struct sums *s, con
 	}
 }
 
-/* What a pixel begins with, where that takes more than a load. */
-static inline __attribute__((always_inline)) void prepare(float *begin, const struct il_block_product *p,
-                                                          const struct il_block_pixel *pixel, enum il_block_start start,
-                                                          enum il_block_added added_type, int lanes)
-{
-	vf s0 = load(p->bias), s1 = load(p->bias + LANES);
-	if (start == IL_BLOCK_FROM_LOW) {
-		const float *low = p->low + (size_t)pixel->low * PANEL;
-		const vf part = set1(pixel->part);
-		s0 = load(low);
-		s1 = load(low + LANES);
-		s0 = madd(part, sub(load(low + PANEL), s0), s0);
-		s1 = madd(part, sub(load(low + PANEL + LANES), s1), s1);
-	}
-	const size_t at = (size_t)pixel->added * p->added_stride;
-	if (added_type == IL_BLOCK_FLOAT_ADDED) {
-		const float *added = (const float *)p->added + at;
-		s0 = add(s0, load_first(added, lanes));
-		s1 = add(s1, load_first(added + LANES, lanes - LANES));
-	} else if (added_type == IL_BLOCK_HALF_ADDED) {
-		const uint16_t *added = (const uint16_t *)p->added + at;
-		__builtin_prefetch(added + p->added_ahead, 0, 2);
-		s0 = add(s0, load_half_first(added, lanes));
-		s1 = add(s1, load_half_first(added + LANES, lanes - LANES));
-	}
-	keep_order(&s0, &s1);
-	store(begin, s0);
-	store(begin + LANES, s1);
-}
-
 static inline __attribute__((always_inline)) void next_values(const float *a[TILE], size_t step)
 {
 #pragma GCC unroll 16
@@ -139,102 +110,66 @@ static inline __attribute__((always_inline)) void next_values(const float *a[TIL
 		a[i] += step;
 }
 
-/* The first values of k: between the steps, what the tile ends with is fetched and the next one is prepared. */
-static inline __attribute__((always_inline)) void
-multiply_first(struct sums *s, const float *const a[TILE], const struct il_block_product *p,
-               const struct il_block_pixel *pixels, float *begin, const struct il_block_pixel *next,
-               enum il_block_start start, enum il_block_added added_type)
+/* One panel of k. Between its steps, what the next tile reads and what this one writes (of `pixels`, unless that is
+ * NULL) is fetched. */
+static inline __attribute__((always_inline)) void multiply_panel(struct sums *s, const float *const a[TILE],
+                                                                 const struct il_block_product *p, const float *b,
+                                                                 const struct il_block_pixel *pixels)
 {
 #pragma GCC unroll 32
 	for (int j = 0; j < PANEL; j++) {
-		const int i = j / 2;
-		multiply_step(s, a, p->b, j);
-		if (j % 2 || i >= TILE)
+		multiply_step(s, a, b, j);
+		if (j % 2 || j / 2 >= TILE)
 			continue;
-		__builtin_prefetch(p->c + (size_t)pixels[i].to * p->c_stride, 1);
-		__builtin_prefetch(a[i] + TILE * p->a_stride);
-		if (next)
-			prepare(begin + i * PANEL, p, next + i, start, added_type, PANEL);
+		__builtin_prefetch(a[j / 2] + TILE * p->a_stride);
+		if (pixels)
+			__builtin_prefetch(p->c + (size_t)pixels[j / 2].to * p->c_stride, 1);
 	}
 }
 
-static inline __attribute__((always_inline)) void multiply_rest(struct sums *s, const float *a[TILE],
-                                                                const struct il_block_product *p, int k)
+static inline __attribute__((always_inline)) void multiply_tile(struct sums *s, const float *a[TILE],
+                                                                const struct il_block_product *p,
+                                                                const struct il_block_pixel *pixels)
 {
-	const float *b = p->b + (size_t)k * PANEL;
-	for (; k + PANEL <= p->k; k += PANEL, b += PANEL * PANEL) {
+	const float *b = p->b;
+	int left = p->k;
+	if (left >= PANEL) {
+		multiply_panel(s, a, p, b, pixels);
+		for (left -= PANEL, b += PANEL * PANEL; left; left -= PANEL, b += PANEL * PANEL) {
+			next_values(a, p->a_step);
+			if (left < PANEL)
+				break;
+			multiply_panel(s, a, p, b, NULL);
+		}
+	} else {
 #pragma GCC unroll 16
 		for (int i = 0; i < TILE; i++)
-			__builtin_prefetch(a[i] + TILE * p->a_stride);
-#pragma GCC unroll 32
-		for (int j = 0; j < PANEL; j++)
-			multiply_step(s, a, b, j);
-		next_values(a, p->a_step);
+			__builtin_prefetch(p->c + (size_t)pixels[i].to * p->c_stride, 1);
 	}
-	for (int j = 0; j < p->k - k; j++)
+	for (int j = 0; j < left; j++)
 		multiply_step(s, a, b, j);
 }
 
-static inline __attribute__((always_inline)) void prepare_tile(float *begin, const struct il_block_product *p,
-                                                               const struct il_block_pixel *pixels,
-                                                               enum il_block_start start,
-                                                               enum il_block_added added_type, int lanes)
-{
-	for (int i = 0; i < TILE; i++)
-		prepare(begin + i * PANEL, p, pixels + i, start, added_type, lanes);
-}
-
-static inline __attribute__((always_inline)) void fetch_sums(const struct il_block_product *p,
-                                                             const struct il_block_pixel *pixels)
-{
-#pragma GCC unroll 16
-	for (int i = 0; i < TILE; i++)
-		__builtin_prefetch(p->c + (size_t)pixels[i].to * p->c_stride, 1);
-}
-
-/* start and added_type are those of the product, known to the compiler, for PREPARED_AHEAD; nothing else reads them. */
 static inline __attribute__((always_inline)) void multiply_tiles(const struct il_block_product *product,
-                                                                 enum prepared prepared, enum il_block_start start,
-                                                                 enum il_block_added added_type)
+                                                                 enum il_block_start start,
+                                                                 enum il_block_added added_type, int added_lanes)
 {
 	const struct il_block_product p = *product;
-	if (p.n == 0)
-		return;
 	/* What is multiplied next lies behind b. */
 	const float *ahead = p.b + (size_t)p.k * PANEL;
-	const int share = p.k < LONG ? 0 : p.k * PANEL * TILE / p.n;
-	float room[TILE * PANEL], *begin = room;
-	keep_in_memory(begin);
-	if (prepared == PREPARED_AHEAD)
-		prepare_tile(begin, &p, p.pixels, start, added_type, PANEL);
+	const int share = p.k < LONG || p.n == 0 ? 0 : p.k * PANEL * TILE / p.n;
 	for (int first = 0; first < p.n; first += TILE) {
 		const struct il_block_pixel *pixels = p.pixels + first;
-		const struct il_block_pixel *next = first + TILE < p.n ? pixels + TILE : pixels;
 		const float *a[TILE];
 		struct sums s;
-		if (prepared == PREPARED)
-			prepare_tile(begin, &p, pixels, p.start, p.added_type, p.added_lanes);
-		if (prepared == NOT_PREPARED)
-			start_tile(&s, &p, pixels);
-		else
-			load_tile(&s, begin);
+		start_tile(&s, &p, pixels, start, added_type, added_lanes);
 #pragma GCC unroll 16
 		for (int i = 0; i < TILE; i++)
 			a[i] = p.a + (size_t)pixels[i].from * p.a_stride;
 		for (int i = 0; i < share; i += 16)
 			__builtin_prefetch(ahead + i, 0, 2);
 		ahead += share;
-		if (p.k >= PANEL && (prepared == PREPARED_AHEAD || p.k < LONG)) {
-			multiply_first(&s, a, &p, pixels, begin, prepared == PREPARED_AHEAD ? next : NULL, start,
-			               added_type);
-			next_values(a, p.a_step);
-			multiply_rest(&s, a, &p, PANEL);
-		} else {
-			fetch_sums(&p, pixels);
-			if (prepared == PREPARED_AHEAD)
-				prepare_tile(begin, &p, next, start, added_type, PANEL);
-			multiply_rest(&s, a, &p, 0);
-		}
+		multiply_tile(&s, a, &p, pixels);
 		store_tile(&s, &p, pixels);
 	}
 }
@@ -242,16 +177,19 @@ static inline __attribute__((always_inline)) void multiply_tiles(const struct il
 static IL_SIGNATURE_BLOCK_MULTIPLY(multiply)
 {
 	const bool low = product->start == IL_BLOCK_FROM_LOW, full = product->added_lanes == PANEL;
-	if (low && product->added_type == IL_BLOCK_NOTHING_ADDED)
-		multiply_tiles(product, PREPARED_AHEAD, IL_BLOCK_FROM_LOW, IL_BLOCK_NOTHING_ADDED);
-	else if (low && product->added_type == IL_BLOCK_HALF_ADDED && full)
-		multiply_tiles(product, PREPARED_AHEAD, IL_BLOCK_FROM_LOW, IL_BLOCK_HALF_ADDED);
-	else if (!low && product->added_type == IL_BLOCK_FLOAT_ADDED && full)
-		multiply_tiles(product, PREPARED_AHEAD, IL_BLOCK_FROM_BIAS, IL_BLOCK_FLOAT_ADDED);
-	else if (low || product->added_type != IL_BLOCK_NOTHING_ADDED)
-		multiply_tiles(product, PREPARED, 0, 0);
+	const bool half = product->added_type == IL_BLOCK_HALF_ADDED;
+	if (product->start == IL_BLOCK_FROM_SUM)
+		multiply_tiles(product, IL_BLOCK_FROM_SUM, IL_BLOCK_NOTHING_ADDED, 0);
+	else if (product->added_type == IL_BLOCK_NOTHING_ADDED && low)
+		multiply_tiles(product, IL_BLOCK_FROM_LOW, IL_BLOCK_NOTHING_ADDED, 0);
+	else if (product->added_type == IL_BLOCK_NOTHING_ADDED)
+		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_NOTHING_ADDED, 0);
+	else if (low && half && full)
+		multiply_tiles(product, IL_BLOCK_FROM_LOW, IL_BLOCK_HALF_ADDED, PANEL);
+	else if (!low && !half && full)
+		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_FLOAT_ADDED, PANEL);
 	else
-		multiply_tiles(product, NOT_PREPARED, 0, 0);
+		multiply_tiles(product, product->start, product->added_type, product->added_lanes);
 }
 
 /* n neighbouring pixels of one vector of a panel. A value is loaded once a row for the up to three that it is in. */

@@ -241,6 +241,9 @@ enum inlay_err il_pipeline_run(struct il_pipeline *p, bool (*progress)(void *ctx
 		if (!late && il_clock_ns() < due)
 			continue;
 		due = il_clock_ns() + interval;
+		/* What has failed falls silent, even while a stage waits for something outside. */
+		if (p->stopped)
+			continue;
 		int64_t done = p->retired;
 		pthread_mutex_unlock(&p->lock);
 		bool go_on = !progress || progress(ctx, done);

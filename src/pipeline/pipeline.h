@@ -48,8 +48,8 @@ enum inlay_err il_pipeline_create(struct il_pipeline **pipeline, const struct il
                                   void *const *items, unsigned slots, struct inlay_error *err);
 
 /* Runs to the end on threads of its own. `progress` (may be NULL) is called from the calling thread every
- * `interval_ms` with the number of items done; it returns false to cancel. INLAY_OK, INLAY_ERR_CANCELLED, or the
- * first fault. Called once. */
+ * `interval_ms` with the number of items done, and no more after a fault; it returns false to cancel. INLAY_OK,
+ * INLAY_ERR_CANCELLED, or the first fault. Called once. */
 enum inlay_err il_pipeline_run(struct il_pipeline *pipeline, bool (*progress)(void *ctx, int64_t done), void *ctx,
                                unsigned interval_ms, struct inlay_error *err);
 

@@ -188,6 +188,47 @@ static void cancel_ends_an_endless_stream(void **state)
 	il_pipeline_destroy(&w.pipeline);
 }
 
+static atomic_int reports;
+static bool count_reports(void *ctx, int64_t done)
+{
+	(void)ctx, (void)done;
+	atomic_fetch_add(&reports, 1);
+	return true;
+}
+
+/* A first stage that waits for something outside, until there are no reports any more. */
+static enum inlay_err wait_for_silence(void *ctx, unsigned worker, int64_t first, void *const *items, unsigned n,
+                                       struct inlay_error *err)
+{
+	(void)ctx, (void)worker, (void)items, (void)n, (void)err;
+	for (int before = -1; first && before != atomic_load(&reports);) {
+		before = atomic_load(&reports);
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	}
+	return INLAY_OK;
+}
+
+static enum inlay_err break_down(void *ctx, unsigned worker, int64_t first, void *const *items, unsigned n,
+                                 struct inlay_error *err)
+{
+	(void)ctx, (void)worker, (void)first, (void)items, (void)n;
+	return il_fail(err, INLAY_ERR_FORMAT, "it is broken");
+}
+
+static void falls_silent_after_a_fault(void **state)
+{
+	struct inlay_error err;
+	struct il_pipeline *pipeline;
+	int item;
+	void *items[] = { &item, &item };
+	const struct il_stage stages[] = { { .name = "wait", .run = wait_for_silence },
+		                           { .name = "break", .run = break_down } };
+	(void)state;
+	assert_ok(il_pipeline_create(&pipeline, stages, 2, items, 2, &err));
+	assert_fails(il_pipeline_run(pipeline, count_reports, NULL, 1, &err), INLAY_ERR_FORMAT, "it is broken");
+	il_pipeline_destroy(&pipeline);
+}
+
 /* A last stage that waits for what never comes. */
 static enum inlay_err wait_for_stop(void *ctx, unsigned worker, int64_t first, void *const *items, unsigned n,
                                     struct inlay_error *err)
@@ -238,9 +279,10 @@ static void refuses_what_could_not_work(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(comes_out_in_order_exactly_once),   cmocka_unit_test(short_streams),
-		cmocka_unit_test(first_fault_stops_everything),      cmocka_unit_test(cancel_ends_an_endless_stream),
-		cmocka_unit_test(a_waiting_stage_hears_of_a_cancel), cmocka_unit_test(refuses_what_could_not_work),
+		cmocka_unit_test(comes_out_in_order_exactly_once), cmocka_unit_test(short_streams),
+		cmocka_unit_test(first_fault_stops_everything),    cmocka_unit_test(falls_silent_after_a_fault),
+		cmocka_unit_test(cancel_ends_an_endless_stream),   cmocka_unit_test(a_waiting_stage_hears_of_a_cancel),
+		cmocka_unit_test(refuses_what_could_not_work),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,10 +22,10 @@ struct il_speech {
 	struct il_npy file; /* .data is NULL when rows are encoded */
 	int64_t file_rows;
 
-	char *path; /* of the audio, for messages; NULL without audio */
-	struct il_audio *audio;
-	float *chunk;    /* CHUNK samples */
-	int64_t samples; /* read so far; all of them once audio_ended */
+	char *path;             /* of the audio, for messages; NULL without audio */
+	struct il_audio *audio; /* NULL where samples are pulled, and without audio */
+	float *chunk;           /* CHUNK samples */
+	int64_t samples;        /* read so far; all of them once audio_ended */
 	bool audio_ended;
 
 	struct il_mel *mel;
@@ -75,11 +75,11 @@ static enum inlay_err open_encoding(struct il_speech *s, struct inlay_error *err
 
 static enum inlay_err open_audio(struct il_speech *s, const char *path, struct inlay_error *err)
 {
-	s->path = strdup(path);
+	s->path = strdup(path ? path : "speech");
 	s->chunk = malloc(CHUNK * sizeof *s->chunk);
 	if (!s->path || !s->chunk)
 		return il_fail_memory(err);
-	return il_audio_open(&s->audio, path, IL_MEL_RATE, err);
+	return path ? il_audio_open(&s->audio, path, IL_MEL_RATE, err) : INLAY_OK;
 }
 
 /* Rows of another recording move the mouth to words that are not heard. */
@@ -96,10 +96,13 @@ static enum inlay_err open_all(struct il_speech *s, const struct il_speech_param
 	if (params->fps.num <= 0 || params->fps.den <= 0)
 		return il_fail(err, INLAY_ERR_INVALID, "speech: a video of %d/%d frames a second, expected more than 0",
 		               params->fps.num, params->fps.den);
-	if (!params->audio_path && !params->features_path)
+	if (!params->audio_path && !params->features_path && !params->read)
 		return il_fail(err, INLAY_ERR_INVALID, "speech: neither audio nor a file of features was given");
+	if (params->read && (params->audio_path || params->features_path))
+		return il_fail(err, INLAY_ERR_INVALID,
+		               "speech: pulled piece by piece and a file given too: expected one");
 	enum inlay_err rc = params->features_path ? open_file(s, params->features_path, err) : open_encoding(s, err);
-	if (!rc && params->audio_path)
+	if (!rc && (params->audio_path || params->read))
 		rc = open_audio(s, params->audio_path, err);
 	if (!rc && params->audio_path && params->features_path)
 		warn_of_another_recording(s, params->features_path);
@@ -157,18 +160,42 @@ static int64_t frames_read(const struct il_speech *s)
 
 int64_t il_speech_frames(const struct il_speech *s)
 {
-	if (!s->audio)
+	if (!s->path)
 		return frames_of(s, (double)s->file_rows, RATE);
 	if (s->audio_ended)
 		return frames_read(s);
+	if (!s->audio)
+		return -1;
 	double duration = il_audio_info(s->audio)->duration_s;
 	return duration > 0 && duration < 1e9 ? frames_of(s, duration, 1) : -1;
+}
+
+static bool all_numbers(const float *samples, size_t n)
+{
+	bool all = true;
+	for (size_t i = 0; i < n; i++)
+		all &= isfinite(samples[i]) != 0;
+	return all;
+}
+
+static enum inlay_err pull(struct il_speech *s, size_t *n, struct inlay_error *err)
+{
+	enum inlay_err rc = s->params.read(s->params.read_ctx, s->chunk, CHUNK, n, err);
+	if (rc == INLAY_AGAIN)
+		return il_fail(err, INLAY_ERR_INVALID, "%s: no samples yet, where reading may wait for them", s->path);
+	if (rc)
+		return rc;
+	if (*n == 0 || *n > CHUNK)
+		return il_fail(err, INLAY_ERR_INVALID, "%s: %zu samples came, expected 1 to %d", s->path, *n, CHUNK);
+	if (!all_numbers(s->chunk, *n))
+		return il_fail(err, INLAY_ERR_INVALID, "%s: holds a sample that is not a number", s->path);
+	return INLAY_OK;
 }
 
 static enum inlay_err read_audio(struct il_speech *s, struct inlay_error *err)
 {
 	size_t n = 0;
-	enum inlay_err rc = il_audio_read(s->audio, s->chunk, CHUNK, &n, err);
+	enum inlay_err rc = s->audio ? il_audio_read(s->audio, s->chunk, CHUNK, &n, err) : pull(s, &n, err);
 	if (rc == INLAY_EOF) {
 		if (!s->samples)
 			return il_fail(err, INLAY_ERR_FORMAT, "%s: holds no sound, expected speech", s->path);
@@ -258,7 +285,7 @@ enum inlay_err il_speech_next_row(struct il_speech *s, float *row, struct inlay_
 
 static enum inlay_err frame_exists(struct il_speech *s, int64_t frame, struct inlay_error *err)
 {
-	if (!s->audio)
+	if (!s->path)
 		return frame < il_speech_frames(s) ? INLAY_OK : INLAY_EOF;
 	while (!s->audio_ended && (!s->samples || frames_read(s) <= frame)) {
 		enum inlay_err rc = read_audio(s, err);

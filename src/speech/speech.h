@@ -21,8 +21,14 @@
 /* Turns one mel window, [80, 16] band-major as the encoder's input [1,1,80,16], into a row of `row_floats`. */
 typedef enum inlay_err il_speech_encode_fn(void *ctx, const float *window, float *row, struct inlay_error *err);
 
+/* The next samples of speech, mono, IL_MEL_RATE, -1..1: up to n into `samples`, *got of them and more than 0, or
+ * INLAY_EOF at the end. May block. */
+typedef enum inlay_err il_speech_read_fn(void *ctx, float *samples, size_t n, size_t *got, struct inlay_error *err);
+
 struct il_speech_params {
-	const char *audio_path;    /* what speaks; may be NULL when features_path is set */
+	const char *audio_path;  /* what speaks; may be NULL when features_path is set */
+	il_speech_read_fn *read; /* or who gives the sound piece by piece; NULL where there is a path of either kind */
+	void *read_ctx;
 	const char *features_path; /* .npy of float32 or float64 [T, ...]; else `encode` makes the rows */
 	il_speech_encode_fn *encode;
 	void *encode_ctx;
@@ -41,7 +47,8 @@ void il_speech_destroy(struct il_speech **speech);
 size_t il_speech_row_floats(const struct il_speech *speech);
 
 /* Frames the video will have: round(seconds of audio * fps), at least 1; rows * fps / 25 when there is no audio.
- * An estimate (or -1) from the container's duration until the end of the audio has been read, exact from then on. */
+ * An estimate (or -1) from the container's duration until the end of the audio has been read, exact from then on; -1
+ * until the end where samples are pulled. */
 int64_t il_speech_frames(const struct il_speech *speech);
 
 /* The window of video frame `frame`: rows [c - rows/2, c + rows - rows/2) around c = int(frame * 25 / fps), rows

@@ -318,6 +318,96 @@ static void encoder_errors_pass(void **state)
 	unlink(path);
 }
 
+/* --- samples that are pulled ------------------------------------------------------------------------------------- */
+
+struct samples {
+	const float *data;
+	size_t count, at;
+	enum inlay_err end; /* what comes after the last one */
+	size_t got;         /* > 0: claimed, instead of what came */
+};
+
+/* Pieces of any length. */
+static enum inlay_err give_samples(void *ctx, float *samples, size_t n, size_t *got, struct inlay_error *e)
+{
+	struct samples *from = ctx;
+	size_t left = from->count - from->at, piece = 1 + test_random() % 1000;
+	if (!left)
+		return il_is_fault(from->end) ? il_fail(e, from->end, "the line is dead") : from->end;
+	piece = piece < left ? piece : left;
+	piece = piece < n ? piece : n;
+	memcpy(samples, from->data + from->at, piece * sizeof *samples);
+	from->at += piece;
+	*got = from->got ? from->got - 1 : piece;
+	return INLAY_OK;
+}
+
+static void pulled_speech_gives_the_same_windows(void **state)
+{
+	(void)state;
+	const char *path = test_scratch("pull.wav");
+	struct samples from = { .count = 37001, .end = INLAY_EOF };
+	struct il_speech *file, *pulled;
+	struct il_speech_params params = of_audio(path, NULL, 25, 1);
+	float *samples = write_wav(path, from.count, 20000), expected[16 * FLOATS], out[16 * FLOATS];
+	from.data = samples;
+	assert_ok(il_speech_open(&file, &params, &err));
+	params.audio_path = NULL;
+	params.read = give_samples;
+	params.read_ctx = &from;
+	assert_ok(il_speech_open(&pulled, &params, &err));
+	assert_int_equal(il_speech_frames(pulled), -1);
+	enum inlay_err rc;
+	for (int64_t f = 0; !(rc = il_speech_window(file, f, 16, expected, &err)); f++) {
+		assert_ok(il_speech_window(pulled, f, 16, out, &err));
+		assert_memory_equal(out, expected, sizeof out);
+	}
+	assert_int_equal(rc, INLAY_EOF);
+	assert_int_equal(il_speech_frames(pulled), il_speech_frames(file));
+	assert_int_equal(il_speech_window(pulled, il_speech_frames(file), 16, out, &err), INLAY_EOF);
+	il_speech_destroy(&file);
+	il_speech_destroy(&pulled);
+	unlink(path);
+	free(samples);
+}
+
+static void bad_pulls(void **state)
+{
+	(void)state;
+	static const float silence[20000], not_numbers[20000] = { [19999] = NAN };
+	const struct {
+		struct samples from;
+		enum inlay_err code;
+		const char *text;
+	} cases[] = {
+		{ { .data = silence, .end = INLAY_EOF }, INLAY_ERR_FORMAT, "holds no sound" },
+		{ { .data = silence, .count = 20000, .end = INLAY_ERR_CANCELLED },
+		  INLAY_ERR_CANCELLED,
+		  "line is dead" },
+		{ { .data = silence, .count = 20000, .got = 1 }, INLAY_ERR_INVALID, "0 samples came" },
+		{ { .data = silence, .count = 20000, .got = 5000 }, INLAY_ERR_INVALID, "4999 samples came" },
+		{ { .data = not_numbers, .count = 20000 }, INLAY_ERR_INVALID, "not a number" },
+		{ { .data = silence, .count = 20000, .end = INLAY_AGAIN }, INLAY_ERR_INVALID, "may wait" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct samples from = cases[i].from;
+		struct il_speech *speech;
+		struct il_speech_params params = of_audio(NULL, NULL, 25, 1);
+		float out[16 * FLOATS];
+		params.read = give_samples;
+		params.read_ctx = &from;
+		assert_ok(il_speech_open(&speech, &params, &err));
+		err = (struct inlay_error){ 0 };
+		enum inlay_err rc = INLAY_OK;
+		for (int64_t f = 0; !rc && f < 100; f++)
+			rc = il_speech_window(speech, f, 16, out, &err);
+		assert_int_equal(rc, cases[i].code);
+		if (!strstr(err.text, cases[i].text))
+			fail_msg("case %zu: error text \"%s\" lacks \"%s\"", i, err.text, cases[i].text);
+		il_speech_destroy(&speech);
+	}
+}
+
 /* --- rows from a file -------------------------------------------------------------------------------------------- */
 
 /* [T, 2, 3] with the item of index (t, j, k) = 100 t + 10 j + k. */
@@ -450,6 +540,9 @@ static void refuses_bad_audio_and_params(void **state)
 	assert_fails(il_speech_open(&speech, &params, &err), INLAY_ERR_INVALID, "0/1 frames a second");
 	params = of_audio(NULL, NULL, 25, 1);
 	assert_fails(il_speech_open(&speech, &params, &err), INLAY_ERR_INVALID, "neither audio nor");
+	params = of_audio(path, NULL, 25, 1);
+	params.read = give_samples;
+	assert_fails(il_speech_open(&speech, &params, &err), INLAY_ERR_INVALID, "expected one");
 	assert_null(speech);
 }
 
@@ -513,6 +606,8 @@ int main(void)
 		cmocka_unit_test(frame_counts),
 		cmocka_unit_test(estimates_frames_before_reading),
 		cmocka_unit_test(encoder_errors_pass),
+		cmocka_unit_test(pulled_speech_gives_the_same_windows),
+		cmocka_unit_test(bad_pulls),
 		cmocka_unit_test(features_of_any_layout),
 		cmocka_unit_test(recorded_features_with_their_audio),
 		cmocka_unit_test(refuses_bad_features),
