@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "server/buffers.h"
 
 #define INDEX_PAGE 256      /* entries read at a time */
 #define ANSWER_SPARE 0x1000 /* bytes of an answer beside its output */
@@ -235,20 +234,24 @@ static enum inlay_err draw_into(struct kserve_inference *inference, uint8_t *out
 	return rc;
 }
 
-enum inlay_err kserve_draw(struct kserve_inference *inference, uint8_t *output, struct inlay_error *err)
+/* Where the client reads it. */
+static enum inlay_err draw_shared(struct kserve_inference *inference, struct inlay_error *err)
 {
 	const struct kserve_frames *frames = &inference->frames;
-	enum inlay_err rc;
-	if (!frames->place.name) {
-		rc = draw_into(inference, output, err);
-	} else {
-		uint8_t *buffer = buffer_take(frames->output_size);
-		rc = buffer ? draw_into(inference, buffer, err) : il_fail_memory(err);
-		if (!rc)
-			rc = regions_write(app_regions(inference->app), frames->place.name, frames->place.offset,
-			                   buffer, frames->output_size, err);
-		buffer_return(buffer);
-	}
+	struct region_use use;
+	enum inlay_err rc = regions_use(&use, app_regions(inference->app), frames->place.name, frames->place.offset,
+	                                frames->output_size, err);
+	if (rc)
+		return rc;
+	rc = draw_into(inference, use.memory, err);
+	enum inlay_err gone = regions_end(&use, rc ? NULL : err);
+	return rc ? rc : gone;
+}
+
+enum inlay_err kserve_draw(struct kserve_inference *inference, uint8_t *output, struct inlay_error *err)
+{
+	enum inlay_err rc =
+		inference->frames.place.name ? draw_shared(inference, err) : draw_into(inference, output, err);
 	inference->done = !rc;
 	return rc;
 }

@@ -1,8 +1,8 @@
 #include "server/regions.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,11 +16,18 @@
 
 #define MAX_REGIONS 1024
 
+/* A mapping whose object its owner may truncate. */
+struct guard {
+	atomic_uintptr_t from, to; /* from 0: free */
+	atomic_bool gone;
+};
+
 struct region {
 	struct region_info info;
 	unsigned users; /* the table's own included */
 	uint8_t *map;   /* from the page that holds `offset` on */
 	size_t map_size, skip;
+	struct guard *guard;
 };
 
 struct regions {
@@ -29,65 +36,65 @@ struct regions {
 	size_t count;
 };
 
-/* ---- copying what may vanish ---- */
+/* ---- memory that may vanish ---- */
 
-/* Of the copy that this thread is in. */
-struct guard {
-	const uint8_t *from, *to;
-	sigjmp_buf out;
-};
-static _Thread_local struct guard *volatile guarded;
+/* Of the process, as its handler is; a few more than one table holds, for what is in use and no longer in it. */
+static struct guard guards[2 * MAX_REGIONS];
 static struct sigaction before;
-static pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t guards_lock = PTHREAD_MUTEX_INITIALIZER; /* of taking one, and of installing the handler */
 
-/* A fault that is none of ours is met again after this, by who was there before us. */
+/* Puts pages of zeros where the object has none any more: who works there goes on, and learns of it when he ends. A
+ * fault that is none of ours is met again after this, by who was there before us. */
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
 	(void)number, (void)context;
-	struct guard *guard = guarded;
-	const uint8_t *address = info->si_addr;
-	if (guard && address >= guard->from && address < guard->to) {
-		/* Here and not by sigsetjmp, which would ask for the mask before every copy. */
-		sigset_t bus;
-		sigemptyset(&bus);
-		sigaddset(&bus, SIGBUS);
-		pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
-		siglongjmp(guard->out, 1);
+	const int error = errno;
+	const uintptr_t at = (uintptr_t)info->si_addr;
+	for (size_t i = 0; i < sizeof guards / sizeof *guards; i++) {
+		const uintptr_t from = atomic_load(&guards[i].from), to = atomic_load(&guards[i].to);
+		if (!from || at < from || at >= to)
+			continue;
+		atomic_store(&guards[i].gone, true);
+		if (mmap((void *)from, to - from, PROT_READ | PROT_WRITE,
+		         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED) {
+			errno = error;
+			return;
+		}
 	}
 	sigaction(SIGBUS, &before, NULL);
+	errno = error;
 }
 
 static enum inlay_err install_handler(struct inlay_error *err)
 {
 	struct sigaction now, ours = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 	sigemptyset(&ours.sa_mask);
-	pthread_mutex_lock(&handler_lock);
+	pthread_mutex_lock(&guards_lock);
 	bool failed = sigaction(SIGBUS, NULL, &now) != 0;
 	if (!failed && now.sa_sigaction != on_sigbus) {
 		before = now;
 		failed = sigaction(SIGBUS, &ours, NULL) != 0;
 	}
 	enum inlay_err rc = failed ? il_fail_errno(err, "shared memory: handler for SIGBUS") : INLAY_OK;
-	pthread_mutex_unlock(&handler_lock);
+	pthread_mutex_unlock(&guards_lock);
 	return rc;
 }
 
-/* False where the memory from..from + size - 1 or to.., of which `shared` is one, is gone. */
-static bool copy_guarded(void *to, const void *from, const void *shared, size_t size)
+/* NULL: there are too many. */
+static struct guard *guard_take(uint8_t *map, size_t size)
 {
-	struct guard guard = { .from = shared, .to = (const uint8_t *)shared + size };
-	bool whole = false;
-	if (!sigsetjmp(guard.out, 0)) {
-		guarded = &guard;
-		atomic_signal_fence(memory_order_seq_cst); /* the copy stays between the two */
-		memcpy(to, from, size);
-		atomic_signal_fence(memory_order_seq_cst);
-		guarded = NULL;
-		whole = true;
-	} else {
-		guarded = NULL;
+	struct guard *guard = NULL;
+	pthread_mutex_lock(&guards_lock);
+	for (size_t i = 0; i < sizeof guards / sizeof *guards && !guard; i++)
+		if (!atomic_load(&guards[i].from))
+			guard = &guards[i];
+	if (guard) {
+		atomic_store(&guard->gone, false);
+		atomic_store(&guard->to, (uintptr_t)map + size);
+		atomic_store(&guard->from, (uintptr_t)map);
 	}
-	return whole;
+	pthread_mutex_unlock(&guards_lock);
+	return guard;
 }
 
 /* ---- the table ---- */
@@ -108,6 +115,8 @@ enum inlay_err regions_create(struct regions **out, struct inlay_error *err)
 
 static void region_free(struct region *region)
 {
+	if (region && region->guard)
+		atomic_store(&region->guard->from, 0);
 	if (region && region->map)
 		munmap(region->map, region->map_size);
 	free(region);
@@ -154,6 +163,12 @@ static enum inlay_err check_info(const struct region_info *info, struct inlay_er
 	return INLAY_OK;
 }
 
+static enum inlay_err fail_full(struct inlay_error *err)
+{
+	return il_fail(err, INLAY_ERR_BUSY, "%d shared memory regions are registered: there may be no more",
+	               MAX_REGIONS);
+}
+
 static enum inlay_err map_object(struct region *region, int fd, struct inlay_error *err)
 {
 	const struct region_info *info = &region->info;
@@ -176,7 +191,8 @@ static enum inlay_err map_object(struct region *region, int fd, struct inlay_err
 	if (map == MAP_FAILED)
 		return il_fail_errno(err, "shared memory \"%s\": mapping %zu bytes", info->key, region->map_size);
 	region->map = map;
-	return INLAY_OK;
+	region->guard = guard_take(region->map, region->map_size);
+	return region->guard ? INLAY_OK : fail_full(err);
 }
 
 static enum inlay_err region_open(struct region **out, const struct region_info *info, struct inlay_error *err)
@@ -221,8 +237,7 @@ enum inlay_err regions_register(struct regions *regions, const struct region_inf
 	if (find(regions, info->name) < regions->count)
 		rc = il_fail(err, INLAY_ERR_EXISTS, "shared memory region \"%s\" is registered already", info->name);
 	else if (regions->count == MAX_REGIONS)
-		rc = il_fail(err, INLAY_ERR_BUSY, "%d shared memory regions are registered: there may be no more",
-		             MAX_REGIONS);
+		rc = fail_full(err);
 	else
 		regions->all[regions->count++] = region;
 	pthread_mutex_unlock(&regions->lock);
@@ -266,12 +281,18 @@ size_t regions_list(struct regions *regions, const char *name, struct region_inf
 	return found;
 }
 
-/* ---- copies ---- */
+/* ---- uses ---- */
 
-/* The region in use, and where the range begins in memory. */
-static enum inlay_err take(struct regions *regions, const char *name, uint64_t offset, size_t size, struct region **out,
-                           uint8_t **memory, struct inlay_error *err)
+static enum inlay_err fail_gone(const struct region *region, struct inlay_error *err)
 {
+	return il_fail(err, INLAY_ERR_IO, "shared memory region \"%s\": its memory is gone: was the object truncated?",
+	               region->info.name);
+}
+
+enum inlay_err regions_use(struct region_use *use, struct regions *regions, const char *name, uint64_t offset,
+                           size_t size, struct inlay_error *err)
+{
+	*use = (struct region_use){ .regions = regions };
 	pthread_mutex_lock(&regions->lock);
 	size_t i = find(regions, name);
 	struct region *region = i < regions->count ? regions->all[i] : NULL;
@@ -280,46 +301,39 @@ static enum inlay_err take(struct regions *regions, const char *name, uint64_t o
 	pthread_mutex_unlock(&regions->lock);
 	if (!region)
 		return fail_unknown(name, err);
+	enum inlay_err rc = INLAY_OK;
 	uint64_t room = region->info.byte_size;
-	if (offset > room || size > room - offset) {
+	if (offset > room || size > room - offset)
+		rc = il_fail(err, INLAY_ERR_INVALID,
+		             "shared memory region \"%s\": %zu bytes at %llu: expected a part of its %llu", name, size,
+		             (unsigned long long)offset, (unsigned long long)room);
+	else if (atomic_load(&region->guard->gone))
+		rc = fail_gone(region, err);
+	if (rc) {
 		release(regions, region);
-		return il_fail(err, INLAY_ERR_INVALID,
-		               "shared memory region \"%s\": %zu bytes at %llu: expected a part of its %llu", name,
-		               size, (unsigned long long)offset, (unsigned long long)room);
+		return rc;
 	}
-	*out = region;
-	*memory = region->map + region->skip + offset;
+	use->region = region;
+	use->memory = region->map + region->skip + offset;
 	return INLAY_OK;
 }
 
-static enum inlay_err fail_gone(const char *name, struct inlay_error *err)
+enum inlay_err regions_end(struct region_use *use, struct inlay_error *err)
 {
-	return il_fail(err, INLAY_ERR_IO, "shared memory region \"%s\": its memory is gone: was the object truncated?",
-	               name);
+	struct region *region = use->region;
+	enum inlay_err rc = atomic_load(&region->guard->gone) ? fail_gone(region, err) : INLAY_OK;
+	release(use->regions, region);
+	*use = (struct region_use){ 0 };
+	return rc;
 }
 
 enum inlay_err regions_read(struct regions *regions, const char *name, uint64_t offset, void *to, size_t size,
                             struct inlay_error *err)
 {
-	struct region *region;
-	uint8_t *memory;
-	enum inlay_err rc = take(regions, name, offset, size, &region, &memory, err);
+	struct region_use use;
+	enum inlay_err rc = regions_use(&use, regions, name, offset, size, err);
 	if (rc)
 		return rc;
-	bool whole = copy_guarded(to, memory, memory, size);
-	release(regions, region);
-	return whole ? INLAY_OK : fail_gone(name, err);
-}
-
-enum inlay_err regions_write(struct regions *regions, const char *name, uint64_t offset, const void *from, size_t size,
-                             struct inlay_error *err)
-{
-	struct region *region;
-	uint8_t *memory;
-	enum inlay_err rc = take(regions, name, offset, size, &region, &memory, err);
-	if (rc)
-		return rc;
-	bool whole = copy_guarded(memory, from, memory, size);
-	release(regions, region);
-	return whole ? INLAY_OK : fail_gone(name, err);
+	memcpy(to, use.memory, size);
+	return regions_end(&use, err);
 }

@@ -1,7 +1,7 @@
 /* Shared memory of clients (POSIX objects under /dev/shm), registered by name: tensors cross without being copied
- * through a socket. A client that truncates its object must not kill us: bytes are copied under a guard against SIGBUS,
- * which the process shares: other uses of that signal go to the handler that was there before. Copying 7 MB through a
- * mapping took a sixth (reading) and two fifths (writing) of the time that pread and pwrite take.
+ * through a socket, and are drawn where they are read. A client that truncates its object must not kill us: a handler
+ * of SIGBUS, which the process shares, puts other pages there; uses of that signal by others go to the handler that was
+ * there before.
  */
 #ifndef SERVER_REGIONS_H
 #define SERVER_REGIONS_H
@@ -30,10 +30,22 @@ enum inlay_err regions_unregister(struct regions *regions, const char *name, str
 /* Up to n of them, of one name or "" for all; returns how many. */
 size_t regions_list(struct regions *regions, const char *name, struct region_info *infos, size_t n);
 
-/* Copies size bytes at `offset` of the region. INLAY_ERR_INVALID outside it; INLAY_ERR_IO where the memory is gone. */
+/* A part of a region while it is in use, however the region fares meanwhile. */
+struct region_use {
+	uint8_t *memory; /* to read and write; the client sees it, and may write it, too */
+	struct region *region;
+	struct regions *regions;
+};
+/* size bytes at `offset` of the region. INLAY_ERR_NOT_FOUND for an unknown name; INLAY_ERR_INVALID outside of it;
+ * INLAY_ERR_IO where the memory is known to be gone. */
+enum inlay_err regions_use(struct region_use *use, struct regions *regions, const char *name, uint64_t offset,
+                           size_t size, struct inlay_error *err);
+/* INLAY_ERR_IO where the memory went meanwhile: what was read may be zeros, what was written is lost. The region is of
+ * no use any more until it is registered anew. */
+enum inlay_err regions_end(struct region_use *use, struct inlay_error *err);
+
+/* Copies: for what the client must not change once it is checked. */
 enum inlay_err regions_read(struct regions *regions, const char *name, uint64_t offset, void *to, size_t size,
                             struct inlay_error *err);
-enum inlay_err regions_write(struct regions *regions, const char *name, uint64_t offset, const void *from, size_t size,
-                             struct inlay_error *err);
 
 #endif

@@ -33,6 +33,17 @@ static struct region_info info_of(const char *name, const char *key, uint64_t of
 	return info;
 }
 
+static enum inlay_err write_to(struct regions *regions, const char *name, uint64_t offset, const void *from,
+                               size_t size, struct inlay_error *failure)
+{
+	struct region_use use;
+	enum inlay_err rc = regions_use(&use, regions, name, offset, size, failure);
+	if (rc)
+		return rc;
+	memcpy(use.memory, from, size);
+	return regions_end(&use, failure);
+}
+
 static void bytes_cross(void **state)
 {
 	(void)state;
@@ -45,7 +56,7 @@ static void bytes_cross(void **state)
 	uint8_t sent[300], got[300];
 	for (size_t i = 0; i < sizeof sent; i++)
 		sent[i] = (uint8_t)test_random();
-	assert_ok(regions_write(regions, "a", 9700, sent, sizeof sent, &err));
+	assert_ok(write_to(regions, "a", 9700, sent, sizeof sent, &err));
 	assert_int_equal(pread(fd, got, sizeof got, 14700), sizeof got);
 	assert_memory_equal(got, sent, sizeof got);
 	assert_int_equal(pwrite(fd, sent + 1, 299, 5000), 299);
@@ -77,8 +88,9 @@ static void ranges_are_checked(void **state)
 	assert_ok(regions_read(regions, "a", 100, byte, 0, &err));
 	assert_fails(regions_read(regions, "a", 0, byte, 101, &err), INLAY_ERR_INVALID, "expected a part of its 100");
 	assert_fails(regions_read(regions, "a", UINT64_MAX, byte, 2, &err), INLAY_ERR_INVALID, "expected a part");
-	assert_fails(regions_write(regions, "a", 1, byte, SIZE_MAX, &err), INLAY_ERR_INVALID, "expected a part");
-	assert_fails(regions_write(regions, "b", 0, byte, 1, &err), INLAY_ERR_NOT_FOUND, "unknown region \"b\"");
+	struct region_use use;
+	assert_fails(regions_use(&use, regions, "a", 1, SIZE_MAX, &err), INLAY_ERR_INVALID, "expected a part");
+	assert_fails(regions_use(&use, regions, "b", 0, 1, &err), INLAY_ERR_NOT_FOUND, "unknown region \"b\"");
 	regions_destroy(&regions);
 	close(fd);
 	shm_unlink(key);
@@ -154,7 +166,7 @@ static void *copy(void *ctx)
 	uint8_t *bytes = calloc(1, PART);
 	for (int i = 0; !atomic_load(&race->stop); i++) {
 		enum inlay_err rc = i % 2 ? regions_read(race->regions, "a", offset, bytes, PART, NULL)
-		                          : regions_write(race->regions, "a", offset, bytes, PART, NULL);
+		                          : write_to(race->regions, "a", offset, bytes, PART, NULL);
 		if (rc == INLAY_ERR_IO)
 			atomic_fetch_add(&race->gone, 1);
 		else if (!rc)

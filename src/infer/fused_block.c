@@ -1,4 +1,4 @@
-/* The operator Block. */
+/* The operators Block and DrawingBlock, which is one with a Head behind it: its pixels go from the cache into bytes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +8,14 @@
 enum { X, SKIP, ADDED, N_INPUTS };
 enum { EXPAND_W, SKIP_W, EXPAND_B, DEPTHWISE_W, DEPTHWISE_B, PROJECT_W, PROJECT_B, N_WEIGHTS };
 
+#define DRAWN 3 /* channels of a picture */
+
 #define HALF ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16
 
 struct kernel {
 	const OrtApi *api;
-	struct il_block *block;
+	const struct il_block *block; /* shared */
+	struct il_head *head;         /* NULL: there is none */
 	int in, skip, mid, out, mid_h, mid_w;
 	enum il_block_resize resize;
 	ONNXTensorElementDataType skip_type, added_type; /* 0: there is none */
@@ -38,6 +41,23 @@ static OrtStatus *read_weights(const struct kernel *k, const struct il_fused_op 
 	OrtStatus *status = il_fused_ints(k->api, info, "weights", at, N_WEIGHTS);
 	for (int i = 0; i < N_WEIGHTS && !status; i++)
 		status = il_fused_weights(k->api, op, at[i], counts[i], places[i]);
+	return status;
+}
+
+static OrtStatus *make_head(struct kernel *k, const struct il_fused_op *op, const OrtKernelInfo *info)
+{
+	int64_t at[2];
+	const float *w, *b;
+	struct inlay_error err = { 0 };
+	OrtStatus *status = il_fused_ints(k->api, info, "head", at, 2);
+	if (!status && at[0] < 0)
+		status = k->api->CreateStatus(ORT_INVALID_ARGUMENT, "DrawingBlock: attributes out of range");
+	if (!status)
+		status = il_fused_weights(k->api, op, at[0], (int64_t)DRAWN * k->out, &w);
+	if (!status)
+		status = il_fused_weights(k->api, op, at[1], DRAWN, &b);
+	if (!status && il_head_create(&k->head, k->out, DRAWN, w, b, &err))
+		status = k->api->CreateStatus(ORT_INVALID_ARGUMENT, err.text);
 	return status;
 }
 
@@ -98,14 +118,14 @@ static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info, s
 static void ORT_API_CALL destroy(void *kernel)
 {
 	struct kernel *k = kernel;
-	il_block_destroy(&k->block);
+	il_head_destroy(&k->head);
 	free(k);
 }
 
-static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
-                                      void **kernel)
+static OrtStatus *make(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, bool draws, void **kernel)
 {
-	struct il_block_params params = { 0 };
+	const struct il_fused_op *fused = (const struct il_fused_op *)op;
+	struct il_block_params params = { .in_parts = draws };
 	struct inlay_error err = { 0 };
 	struct kernel *k = calloc(1, sizeof *k);
 	if (!k)
@@ -113,16 +133,18 @@ static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, 
 	k->api = api;
 	OrtStatus *status = read_attributes(k, info, &params);
 	if (!status)
-		status = read_weights(k, (const struct il_fused_op *)op, info, &params);
-	if (!status && il_block_create(&k->block, &params, &err))
+		status = read_weights(k, fused, info, &params);
+	if (!status && il_fused_blocks_get(&k->block, fused->blocks, &params, &err))
 		status = api->CreateStatus(ORT_INVALID_ARGUMENT, err.text);
 	k->in = params.in;
 	k->skip = params.skip;
 	k->mid = params.mid;
 	k->out = params.out;
 	k->resize = params.resize;
-	k->threads = ((const struct il_fused_op *)op)->threads;
-	k->scratch = ((const struct il_fused_op *)op)->scratch;
+	k->threads = fused->threads;
+	k->scratch = fused->scratch;
+	if (!status && draws)
+		status = make_head(k, fused, info);
 	if (status)
 		destroy(k);
 	else
@@ -130,7 +152,34 @@ static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, 
 	return status;
 }
 
+static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
+                                      void **kernel)
+{
+	return make(op, api, info, false, kernel);
+}
+
+static OrtStatus *ORT_API_CALL create_drawing(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
+                                              void **kernel)
+{
+	return make(op, api, info, true, kernel);
+}
+
 /* ---- running ---- */
+
+struct drawing {
+	const struct kernel *kernel;
+	uint8_t *picture; /* [height][width][DRAWN] */
+	int width;
+};
+
+static void draw(void *ctx, const float *part, int y0, int y1, int x0, int x1)
+{
+	const struct drawing *d = ctx;
+	const size_t n = (size_t)(x1 - x0), row = n * (size_t)il_block_stride(d->kernel->out);
+	for (int y = y0; y < y1; y++, part += row)
+		il_head_run(d->kernel->head, part, n, 0, n,
+		            d->picture + ((size_t)y * (size_t)d->width + (size_t)x0) * DRAWN, IL_HEAD_BYTES);
+}
 
 static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 {
@@ -147,7 +196,7 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 	if (status)
 		return status;
 	int height = il_block_out(k->block, k->mid_h), width = il_block_out(k->block, k->mid_w);
-	const int64_t dims[] = { 1, height, width, il_block_stride(k->out) };
+	const int64_t dims[] = { 1, height, width, k->head ? DRAWN : il_block_stride(k->out) };
 	void *y;
 	status = il_fused_output(k->api, context, dims, &y);
 	if (!status && !il_fused_scratch_reserve(k->scratch, il_block_scratch(k->block, x.height, x.width, k->mid_h,
@@ -155,6 +204,7 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 		status = k->api->CreateStatus(ORT_FAIL, "out of memory");
 	if (status)
 		return status;
+	struct drawing drawing = { k, y, width };
 	const struct il_block_io io = { .x = x.data,
 		                        .in_h = x.height,
 		                        .in_w = x.width,
@@ -162,7 +212,9 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 		                        .added = added.data,
 		                        .mid_h = k->mid_h,
 		                        .mid_w = k->mid_w,
-		                        .y = y };
+		                        .y = k->head ? NULL : y,
+		                        .take = draw,
+		                        .take_ctx = &drawing };
 	struct il_fused_pool pool = { k->api, context, NULL };
 	const struct il_parallel parallel = { k->threads, il_fused_parallel, &pool };
 	il_block_run(k->block, &io, k->scratch->memory, &parallel);
@@ -175,6 +227,12 @@ static const char *ORT_API_CALL name(const OrtCustomOp *op)
 {
 	(void)op;
 	return "Block";
+}
+
+static const char *ORT_API_CALL drawing_name(const OrtCustomOp *op)
+{
+	(void)op;
+	return "DrawingBlock";
 }
 
 static ONNXTensorElementDataType ORT_API_CALL input_type(const OrtCustomOp *op, size_t i)
@@ -195,12 +253,26 @@ static OrtCustomOpInputOutputCharacteristic ORT_API_CALL input_kind(const OrtCus
 	return i == X ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
 }
 
-const OrtCustomOp il_fused_block = { IL_FUSED_OP,
-	                             .GetName = name,
-	                             .GetInputType = input_type,
-	                             .GetInputTypeCount = inputs,
-	                             .GetOutputType = il_fused_float,
-	                             .GetInputCharacteristic = input_kind,
-	                             .CreateKernelV2 = create,
-	                             .KernelComputeV2 = compute,
-	                             .KernelDestroy = destroy };
+const OrtCustomOp il_fused_block = {
+	IL_FUSED_OP,
+	.GetName = name,
+	.GetInputType = input_type,
+	.GetInputTypeCount = inputs,
+	.GetOutputType = il_fused_float,
+	.GetInputCharacteristic = input_kind,
+	.CreateKernelV2 = create,
+	.KernelComputeV2 = compute,
+	.KernelDestroy = destroy,
+};
+
+const OrtCustomOp il_fused_drawing_block = {
+	IL_FUSED_OP,
+	.GetName = drawing_name,
+	.GetInputType = input_type,
+	.GetInputTypeCount = inputs,
+	.GetOutputType = il_fused_bytes,
+	.GetInputCharacteristic = input_kind,
+	.CreateKernelV2 = create_drawing,
+	.KernelComputeV2 = compute,
+	.KernelDestroy = destroy,
+};

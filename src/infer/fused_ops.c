@@ -6,29 +6,37 @@
 #include "infer/fuse.h"
 #include "infer/fused_impl.h"
 
-#define OPS 4
+#define OPS 5
 
 struct il_fused_ops {
 	const OrtApi *api;
 	OrtCustomOpDomain *domain;
 	struct il_fused_op ops[OPS];
 	struct il_fused_scratch scratch;
+	struct il_fused_blocks *own; /* NULL: they are shared */
 };
 
 /* ---- the domain ---- */
 
 enum inlay_err il_fused_ops_create(struct il_fused_ops **out, const struct il_runtime *rt, unsigned threads,
-                                   const float *weights, size_t weight_count, struct inlay_error *err)
+                                   const float *weights, size_t weight_count, struct il_fused_blocks *blocks,
+                                   struct inlay_error *err)
 {
-	const OrtCustomOp *const all[OPS] = { &il_fused_block, &il_fused_head, &il_fused_channels_last,
-		                              &il_fused_channels_first };
+	const OrtCustomOp *const all[OPS] = { &il_fused_block, &il_fused_drawing_block, &il_fused_head,
+		                              &il_fused_channels_last, &il_fused_channels_first };
 	struct il_fused_ops *ops = calloc(1, sizeof *ops);
 	if (!ops)
 		return il_fail_memory(err);
 	ops->api = rt->api;
+	enum inlay_err rc = blocks ? INLAY_OK : il_fused_blocks_create(&ops->own, err);
+	if (rc) {
+		free(ops);
+		return rc;
+	}
 	OrtStatus *status = rt->api->CreateCustomOpDomain(IL_FUSED_DOMAIN, &ops->domain);
 	for (int i = 0; i < OPS && !status; i++) {
-		ops->ops[i] = (struct il_fused_op){ *all[i], &ops->scratch, threads, weights, weight_count };
+		ops->ops[i] = (struct il_fused_op){ *all[i], &ops->scratch, blocks ? blocks : ops->own,
+			                            threads, weights,       weight_count };
 		status = rt->api->CustomOpDomain_Add(ops->domain, &ops->ops[i].op);
 	}
 	if (status) {
@@ -51,6 +59,7 @@ void il_fused_ops_destroy(struct il_fused_ops **slot)
 	if (!ops)
 		return;
 	ops->api->ReleaseCustomOpDomain(ops->domain);
+	il_fused_blocks_destroy(&ops->own);
 	free(ops->scratch.memory);
 	free(ops);
 }
@@ -71,6 +80,12 @@ ONNXTensorElementDataType ORT_API_CALL il_fused_float(const OrtCustomOp *op, siz
 {
 	(void)op, (void)i;
 	return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+}
+
+ONNXTensorElementDataType ORT_API_CALL il_fused_bytes(const OrtCustomOp *op, size_t i)
+{
+	(void)op, (void)i;
+	return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
 }
 
 OrtCustomOpInputOutputCharacteristic ORT_API_CALL il_fused_required(const OrtCustomOp *op, size_t i)

@@ -335,7 +335,8 @@ static enum inlay_err prepare(struct il_lipsync_net *net, const struct il_lipsyn
 	struct il_lipsync_net_info *info = &net->info;
 	struct il_session_params session_params = { .threads = params->threads,
 		                                    .weights = params->weights,
-		                                    .weight_count = params->weight_count };
+		                                    .weight_count = params->weight_count,
+		                                    .blocks = params->blocks };
 	net->path = strdup(params->path);
 	if (!net->path)
 		return il_fail_memory(err);

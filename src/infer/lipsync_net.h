@@ -12,6 +12,7 @@
 #ifndef IL_INFER_LIPSYNC_NET_H
 #define IL_INFER_LIPSYNC_NET_H
 
+#include "infer/fused_blocks.h"
 #include "infer/session.h"
 
 struct il_lipsync_net_params {
@@ -20,6 +21,7 @@ struct il_lipsync_net_params {
 	size_t bytes;
 	const float *weights; /* of a compiled network, while it is opened */
 	size_t weight_count;
+	struct il_fused_blocks *blocks; /* of all sessions of the network, which they outlive; NULL: its own */
 	const char *picture_name, *audio_name, *output_name; /* NULL: found by shape */
 	unsigned threads;
 	unsigned batch; /* frames a run; 0 is 1. A model of fixed n > 1 runs n whatever is asked */

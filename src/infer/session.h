@@ -29,8 +29,9 @@ struct il_session_params {
 	unsigned threads;     /* of one run; 0 or 1: the caller's thread alone, which spins on nothing */
 	const float *weights; /* of fused operators (fused_ops.h), while the session is opened */
 	size_t weight_count;
-	bool as_it_is;       /* node by node as the model says: nothing folded, fused or laid out anew */
-	const char *profile; /* begins the name of a file in which the runtime notes times; NULL: none */
+	struct il_fused_blocks *blocks; /* fused_blocks.h, of all sessions of the network; NULL: the session's own */
+	bool as_it_is;                  /* node by node as the model says: nothing folded, fused or laid out anew */
+	const char *profile;            /* begins the name of a file in which the runtime notes times; NULL: none */
 };
 
 /* Runs are serialised by the caller; different sessions run side by side. */

@@ -32,6 +32,7 @@ struct il_runners {
 	unsigned count;
 	struct ring ring;
 	atomic_llong left;
+	struct il_fused_blocks *blocks;
 };
 
 static uint32_t noise(uint32_t *state)
@@ -122,12 +123,16 @@ enum inlay_err il_runners_open(struct il_runners **out, const struct il_lipsync_
 		runners->all = calloc(workers, sizeof *runners->all);
 	if (!runners || !runners->all)
 		rc = il_fail_memory(err);
+	if (!rc)
+		rc = il_fused_blocks_create(&runners->blocks, err);
+	struct il_lipsync_net_params shared = *net;
+	shared.blocks = runners ? runners->blocks : NULL;
 	for (unsigned i = 0; i < workers && !rc; i++) {
 		runners->count++;
 		runners->all[i].left = &runners->left;
 		runners->all[i].ring = &runners->ring;
 		runners->all[i].at = i * MAX_RING / workers;
-		rc = open_and_warm(&runners->all[i], net, err);
+		rc = open_and_warm(&runners->all[i], &shared, err);
 	}
 	if (!rc && cold)
 		rc = make_ring(&runners->ring, runners->all[0].net, err);
@@ -145,6 +150,7 @@ void il_runners_destroy(struct il_runners **slot)
 		return;
 	for (unsigned i = 0; i < runners->count; i++)
 		il_lipsync_net_destroy(&runners->all[i].net);
+	il_fused_blocks_destroy(&runners->blocks);
 	free(runners->ring.halves);
 	free(runners->all);
 	free(runners);

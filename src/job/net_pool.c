@@ -79,8 +79,11 @@ static enum inlay_err draw_on(const struct il_net_pool *pool, struct il_lipsync_
 
 /* ---- memory ---- */
 
-static atomic_uint under_way, begun;     /* openings, in the whole process */
-static atomic_llong weighed = 0, of = 0; /* the last one that was measured: memory, and bytes of its model */
+/* Of openings in the whole process; a pool's first session has the weights that further ones share. */
+static atomic_uint under_way, begun;
+static struct {
+	atomic_llong weighed, of; /* the last one that was measured: memory, and bytes of its model */
+} openings[2];                    /* of further sessions, of first ones */
 
 static int64_t allocated(void)
 {
@@ -95,10 +98,11 @@ static int64_t model_bytes(const struct il_net_pool *pool)
 	return (int64_t)st.st_size + (int64_t)(pool->net.weight_count * sizeof(float));
 }
 
-static int64_t guess(int64_t model)
+static int64_t guess(int64_t model, bool foremost)
 {
-	const int64_t last = atomic_load(&of);
-	return last > 0 ? (int64_t)((double)atomic_load(&weighed) / (double)last * (double)model) : GUESS * model;
+	const int64_t last = atomic_load(&openings[foremost].of);
+	const double weighed = (double)atomic_load(&openings[foremost].weighed);
+	return last > 0 ? (int64_t)(weighed / (double)last * (double)model) : GUESS * model;
 }
 
 static enum inlay_err open_and_warm(const struct il_net_pool *pool, struct il_lipsync_net **net,
@@ -113,7 +117,8 @@ static enum inlay_err open_and_warm(const struct il_net_pool *pool, struct il_li
 	return rc;
 }
 
-static enum inlay_err open_session(struct il_net_pool *pool, struct il_lipsync_net **net, struct inlay_error *err)
+static enum inlay_err open_session(struct il_net_pool *pool, struct il_lipsync_net **net, bool foremost,
+                                   struct inlay_error *err)
 {
 	const int64_t model = model_bytes(pool);
 	const bool first = atomic_fetch_add(&under_way, 1) == 0;
@@ -126,11 +131,11 @@ static enum inlay_err open_session(struct il_net_pool *pool, struct il_lipsync_n
 	atomic_fetch_sub(&under_way, 1);
 	if (rc)
 		return rc;
-	if (!alone || bytes < model)
-		bytes = guess(model);
-	else {
-		atomic_store(&weighed, bytes);
-		atomic_store(&of, model);
+	if (!alone || bytes < (foremost ? model : 1)) {
+		bytes = guess(model, foremost);
+	} else {
+		atomic_store(&openings[foremost].weighed, bytes);
+		atomic_store(&openings[foremost].of, model);
 	}
 	atomic_fetch_add(&pool->bytes, bytes);
 	return INLAY_OK;
@@ -173,7 +178,7 @@ static void open_further(struct il_net_pool *pool, struct il_lipsync_net **net)
 	struct inlay_error problem = { 0 };
 	pool->opening++;
 	pthread_mutex_unlock(&pool->lock);
-	enum inlay_err rc = open_session(pool, net, &problem);
+	enum inlay_err rc = open_session(pool, net, false, &problem);
 	il_avatar_network_opened(pool->avatar);
 	pthread_mutex_lock(&pool->lock);
 	pool->opening--;
@@ -248,6 +253,9 @@ static enum inlay_err copy_params(struct il_net_pool *pool, const struct il_net_
 		if (given && !pool->texts[i])
 			return il_fail_memory(err);
 	}
+	enum inlay_err rc = il_fused_blocks_create(&pool->net.blocks, err);
+	if (rc)
+		return rc;
 	pool->nets = calloc(pool->sessions, sizeof *pool->nets);
 	pool->idle = calloc(pool->sessions, sizeof *pool->idle);
 	return pool->nets && pool->idle ? INLAY_OK : il_fail_memory(err);
@@ -257,7 +265,7 @@ static enum inlay_err open_ready(struct il_net_pool *pool, unsigned ready, struc
 {
 	enum inlay_err rc = INLAY_OK;
 	for (unsigned i = 0; i < ready && !rc; i++) {
-		rc = open_session(pool, &pool->nets[i], err);
+		rc = open_session(pool, &pool->nets[i], i == 0, err);
 		pool->n_nets += !rc;
 	}
 	for (unsigned i = 0; i < pool->n_nets; i++)
@@ -333,6 +341,7 @@ void il_net_pool_destroy(struct il_net_pool **slot)
 		return;
 	for (unsigned i = 0; i < pool->n_nets; i++)
 		il_lipsync_net_destroy(&pool->nets[i]);
+	il_fused_blocks_destroy(&pool->net.blocks);
 	il_place_destroy(&pool->place);
 	for (int i = 0; i < 4; i++)
 		free(pool->texts[i]);

@@ -134,44 +134,72 @@ def garbage(scratch):
 
 
 def truncated_shared_memory(scratch):
-    """A client that cuts its memory while it is read gets an error, and nobody else notices."""
+    """A client that cuts its memory while it is read or drawn into gets an error, and nobody else notices."""
     name = f"inlay-fault-{os.getpid()}"
     path = "/dev/shm/" + name
     with serve(scratch, "--shared-memory") as server:
         pb, stub = protos().kserve, server.stub("GRPCInferenceService")
         audio = windows(8)
-        size = audio.nbytes
-        with open(path, "wb") as f:
-            f.write(audio.tobytes())
-        try:
-            stub.SystemSharedMemoryRegister(pb.SystemSharedMemoryRegisterRequest(name="r", key="/" + name, byte_size=size),
-                                            timeout=10)
-            request = tensor_request("compiled", range(8), audio)
-            del request.raw_input_contents[1]
-            request.inputs[1].parameters["shared_memory_region"].string_param = "r"
-            request.inputs[1].parameters["shared_memory_byte_size"].int64_param = size
-            stub.ModelInfer(request, timeout=60)
-            stop = threading.Event()
+        plain = tensor_request("compiled", range(8), audio)
+        drawn = stub.ModelInfer(plain, timeout=60).raw_output_contents[0]
+        size = audio.nbytes + len(drawn)
+        whole = threading.Lock()  # while the object is registered
 
-            def cut():
-                while not stop.is_set():
-                    os.truncate(path, 0)
-                    os.truncate(path, size)
-            cutter = threading.Thread(target=cut)
-            cutter.start()
-            for _ in range(40):
-                try:
-                    stub.ModelInfer(request, timeout=60)
-                except Exception as e:
-                    assert e.code().name not in ("UNAVAILABLE", "DEADLINE_EXCEEDED"), (e.code(), e.details())
-            stop.set()
-            cutter.join()
-            os.truncate(path, 0)
+        def begin_anew():
+            with whole:
+                with open(path, "wb") as f:
+                    f.write(audio.tobytes())
+                    f.truncate(size)
+                stub.SystemSharedMemoryUnregister(pb.SystemSharedMemoryUnregisterRequest(name=""), timeout=10)
+                stub.SystemSharedMemoryRegister(
+                    pb.SystemSharedMemoryRegisterRequest(name="r", key="/" + name, byte_size=size), timeout=10)
+
+        def shared(tensor, offset, length):
+            tensor.parameters["shared_memory_region"].string_param = "r"
+            tensor.parameters["shared_memory_offset"].int64_param = offset
+            tensor.parameters["shared_memory_byte_size"].int64_param = length
+
+        def refused(ask):
             try:
-                stub.ModelInfer(request, timeout=60)
-                raise AssertionError("an empty object was read")
+                stub.ModelInfer(ask, timeout=60)
+                return 0
             except Exception as e:
-                assert not isinstance(e, AssertionError), e
+                assert e.code().name not in ("UNAVAILABLE", "DEADLINE_EXCEEDED"), (e.code(), e.details())
+                return 1
+        read, written = pb.ModelInferRequest(), pb.ModelInferRequest()
+        read.CopyFrom(plain)
+        del read.raw_input_contents[1]
+        shared(read.inputs[1], 0, audio.nbytes)
+        written.CopyFrom(plain)
+        shared(written.outputs.add(name="output"), audio.nbytes, len(drawn))
+        try:
+            for request in (read, written):
+                begin_anew()
+                answer = stub.ModelInfer(request, timeout=60)
+                with open(path, "rb") as f:
+                    f.seek(audio.nbytes)
+                    assert (f.read() if request is written else answer.raw_output_contents[0]) == drawn
+                stop = threading.Event()
+
+                def cut():
+                    while not stop.wait(0.01):
+                        with whole:
+                            os.truncate(path, 0)
+                            os.truncate(path, size)
+                cutter = threading.Thread(target=cut)
+                cutter.start()
+                found = 0
+                for _ in range(40):
+                    if refused(request):
+                        found += 1
+                        begin_anew()
+                stop.set()
+                cutter.join()
+                assert found > 0
+                os.truncate(path, 0)
+                begin_anew()
+                os.truncate(path, 0)
+                assert refused(request), "an empty object was used"
         finally:
             os.unlink(path)
         answers(server)
