@@ -289,8 +289,9 @@ static void say_where(const struct serve *serve, const struct server_config *c)
 	static const char *const roles[] = { "", " (inference)", " (compositing)" };
 	const char *http = serve_http_url(serve), *grpc = serve_grpc_url(serve);
 	const char *token = c->token_file ? " -H \"Authorization: Bearer $TOKEN\"" : "";
-	say("inlay: serving %s%s on %s%s%s", c->avatars, roles[c->role], http ? http : "", http && grpc ? " and " : "",
-	    grpc ? grpc : "");
+	const int64_t avatars = serve_avatars(serve);
+	say("inlay: serving %lld avatar%s of %s%s on %s%s%s", (long long)avatars, avatars == 1 ? "" : "s", c->avatars,
+	    roles[c->role], http ? http : "", http && grpc ? " and " : "", grpc ? grpc : "");
 	if (http && c->role != SERVER_INFERENCE)
 		say("inlay: open %s, or: curl%s -F avatar=NAME -F audio=@speech.wav %s/v1/videos", http, token, http);
 	else if (http)

@@ -250,6 +250,13 @@ const char *serve_grpc_url(const struct serve *s)
 	return s->grpc_url[0] ? s->grpc_url : NULL;
 }
 
+int64_t serve_avatars(const struct serve *s)
+{
+	struct il_store_stats stats;
+	il_store_stats(app_store(s->app), &stats);
+	return stats.avatars;
+}
+
 void serve_reload(struct serve *s, const struct server_config *config)
 {
 	app_reload(s->app, config);

@@ -14,6 +14,7 @@ enum inlay_err serve_start(struct serve **serve, const struct server_config *con
 /* What people can type: "http://127.0.0.1:8000", "grpc://..."; NULL where that door is off. */
 const char *serve_http_url(const struct serve *serve);
 const char *serve_grpc_url(const struct serve *serve);
+int64_t serve_avatars(const struct serve *serve); /* how many there are */
 
 /* Takes over what may change while it runs (app_reload). The config outlives the server. */
 void serve_reload(struct serve *serve, const struct server_config *config);

@@ -97,8 +97,10 @@ void http_answer_json(struct http_request *request, int status, json_t *value)
 		static const char fault[] = "{\"error\":\"out of memory\"}";
 		http_answer(request, MHD_HTTP_SERVICE_UNAVAILABLE, "application/json", fault, sizeof fault - 1);
 	} else if (!request->answered) {
+		const size_t size = strlen(text);
+		text[size] = '\n'; /* in the place of the end, which nobody needs: terminals do */
 		send_response(request, status, "application/json",
-		              MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
+		              MHD_create_response_from_buffer(size + 1, text, MHD_RESPMEM_MUST_FREE));
 	} else {
 		free(text);
 	}

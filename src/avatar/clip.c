@@ -27,7 +27,7 @@ struct il_clip {
 	struct inlay_frame_info info;
 	struct il_frame_pool *pool;
 	size_t raw_bytes;       /* of a frame, planes without padding */
-	uint8_t *raw, *scratch; /* a frame unpacked; room for the worst LZ4 block */
+	uint8_t *raw, *scratch; /* a frame unpacked; room for the worst LZ4 block, NULL where nothing is packed */
 	struct block *blocks;   /* [frames] frames, then [frames] keep bytes where the avatar has parsing */
 	int64_t newest, oldest; /* ends of the list of blocks in the cache */
 	int64_t budget_bytes;
@@ -434,9 +434,10 @@ static enum inlay_err allocate(struct il_clip *clip, int64_t budget_bytes, struc
 		return il_fail(err, INLAY_ERR_UNSUPPORTED, "%s: frames of %dx%d are too large to keep",
 		               clip->avatar->path, clip->info.width, clip->info.height);
 	clip->raw = malloc(clip->raw_bytes);
-	clip->scratch = malloc((size_t)LZ4_compressBound((int)clip->raw_bytes));
+	if (!clip->compiled)
+		clip->scratch = malloc((size_t)LZ4_compressBound((int)clip->raw_bytes));
 	clip->blocks = calloc(frames * (clip->avatar->parsing ? 2 : 1), sizeof *clip->blocks);
-	if (!clip->raw || !clip->scratch || !clip->blocks)
+	if (!clip->raw || (!clip->scratch && !clip->compiled) || !clip->blocks)
 		return il_fail_memory(err);
 	clip->budget_bytes = 2 * (int64_t)clip->raw_bytes;
 	if (clip->budget_bytes < budget_bytes)
