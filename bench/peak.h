@@ -1,4 +1,4 @@
-/* What a processor could do at best with AVX2 and FMA. */
+/* What a processor could do at best with the vectors that our kernels use. */
 #ifndef INLAY_BENCH_PEAK_H
 #define INLAY_BENCH_PEAK_H
 

@@ -22,21 +22,23 @@ struct sums {
 	vf at[TILE][2];
 };
 
+/* `vectors`, here and below: 2, or 1 where c ends with the first vector of the panel. */
+
 /* What pixels begin with. start and added_type are those of the product, known to the compiler. The loads and sums of
  * one tile run beside the multiplications of the one before. */
 static inline __attribute__((always_inline)) void start_tile(struct sums *s, const struct il_block_product *p,
                                                              const struct il_block_pixel *pixels,
                                                              enum il_block_start start, enum il_block_added added_type,
-                                                             int added_lanes)
+                                                             int added_lanes, int vectors)
 {
-	const vf b0 = load(p->bias), b1 = load(p->bias + LANES);
+	const vf b0 = load(p->bias), b1 = vectors == 2 ? load(p->bias + LANES) : b0;
 #pragma GCC unroll 16
 	for (int i = 0; i < TILE; i++) {
 		vf s0 = b0, s1 = b1;
 		if (start == IL_BLOCK_FROM_SUM) {
 			const float *c = p->c + (size_t)pixels[i].to * p->c_stride;
 			s0 = load_first(c, p->c_lanes);
-			s1 = load_first(c + LANES, p->c_lanes - LANES);
+			s1 = vectors == 2 ? load_first(c + LANES, p->c_lanes - LANES) : s0;
 		} else if (start == IL_BLOCK_FROM_LOW) {
 			const float *low = p->low + (size_t)pixels[i].low * PANEL;
 			const vf part = set1(pixels[i].part);
@@ -49,14 +51,14 @@ static inline __attribute__((always_inline)) void start_tile(struct sums *s, con
 		if (added_type == IL_BLOCK_FLOAT_ADDED) {
 			const float *added = (const float *)p->added + at;
 			s0 = add(s0, load_first(added, added_lanes));
-			s1 = add(s1, load_first(added + LANES, added_lanes - LANES));
+			s1 = vectors == 2 ? add(s1, load_first(added + LANES, added_lanes - LANES)) : s0;
 		} else if (added_type == IL_BLOCK_HALF_ADDED) {
 			const uint16_t *added = (const uint16_t *)p->added + at;
 			__builtin_prefetch(added + p->added_ahead, 0, 2);
 			s0 = add(s0, load_half_first(added, added_lanes));
 			s1 = add(s1, load_half_first(added + LANES, added_lanes - LANES));
 		}
-		if (start == IL_BLOCK_FROM_LOW || added_type != IL_BLOCK_NOTHING_ADDED)
+		if (vectors == 2 && (start == IL_BLOCK_FROM_LOW || added_type != IL_BLOCK_NOTHING_ADDED))
 			keep_order(&s0, &s1);
 		s->at[i][0] = s0;
 		s->at[i][1] = s1;
@@ -64,29 +66,31 @@ static inline __attribute__((always_inline)) void start_tile(struct sums *s, con
 }
 
 static inline __attribute__((always_inline)) void multiply_step(struct sums *s, const float *const a[TILE],
-                                                                const float *b, int k)
+                                                                const float *b, int k, int vectors)
 {
-	const vf b0 = load(b + (size_t)k * PANEL), b1 = load(b + (size_t)k * PANEL + LANES);
+	const vf b0 = load(b + (size_t)k * PANEL), b1 = vectors == 2 ? load(b + (size_t)k * PANEL + LANES) : b0;
 #pragma GCC unroll 16
 	for (int i = 0; i < TILE; i++) {
 		const vf v = set1(a[i][k]);
 		s->at[i][0] = madd(v, b0, s->at[i][0]);
+		if (vectors == 1)
+			continue;
 		s->at[i][1] = madd(v, b1, s->at[i][1]);
 		keep_order(&s->at[i][0], &s->at[i][1]);
 	}
 }
 
 static inline __attribute__((always_inline)) void store_tile(struct sums *s, const struct il_block_product *p,
-                                                             const struct il_block_pixel *pixels)
+                                                             const struct il_block_pixel *pixels, int vectors)
 {
 	if (p->relu) {
 #pragma GCC unroll 16
 		for (int i = 0; i < TILE; i++) {
 			s->at[i][0] = max0(s->at[i][0]);
-			s->at[i][1] = max0(s->at[i][1]);
+			s->at[i][1] = vectors == 2 ? max0(s->at[i][1]) : s->at[i][1];
 		}
 	}
-	if (p->c_lanes == PANEL) {
+	if (vectors == 2 && p->c_lanes == PANEL) {
 #pragma GCC unroll 16
 		for (int i = 0; i < TILE; i++) {
 			float *c = p->c + (size_t)pixels[i].to * p->c_stride;
@@ -99,7 +103,8 @@ static inline __attribute__((always_inline)) void store_tile(struct sums *s, con
 	for (int i = 0; i < TILE; i++) {
 		float *c = p->c + (size_t)pixels[i].to * p->c_stride;
 		store_first(c, s->at[i][0], p->c_lanes);
-		store_first(c + LANES, s->at[i][1], p->c_lanes - LANES);
+		if (vectors == 2)
+			store_first(c + LANES, s->at[i][1], p->c_lanes - LANES);
 	}
 }
 
@@ -114,11 +119,11 @@ static inline __attribute__((always_inline)) void next_values(const float *a[TIL
  * NULL) is fetched. */
 static inline __attribute__((always_inline)) void multiply_panel(struct sums *s, const float *const a[TILE],
                                                                  const struct il_block_product *p, const float *b,
-                                                                 const struct il_block_pixel *pixels)
+                                                                 const struct il_block_pixel *pixels, int vectors)
 {
 #pragma GCC unroll 32
 	for (int j = 0; j < PANEL; j++) {
-		multiply_step(s, a, b, j);
+		multiply_step(s, a, b, j, vectors);
 		if (j % 2 || j / 2 >= TILE)
 			continue;
 		__builtin_prefetch(a[j / 2] + TILE * p->a_stride);
@@ -129,17 +134,17 @@ static inline __attribute__((always_inline)) void multiply_panel(struct sums *s,
 
 static inline __attribute__((always_inline)) void multiply_tile(struct sums *s, const float *a[TILE],
                                                                 const struct il_block_product *p,
-                                                                const struct il_block_pixel *pixels)
+                                                                const struct il_block_pixel *pixels, int vectors)
 {
 	const float *b = p->b;
 	int left = p->k;
 	if (left >= PANEL) {
-		multiply_panel(s, a, p, b, pixels);
+		multiply_panel(s, a, p, b, pixels, vectors);
 		for (left -= PANEL, b += PANEL * PANEL; left; left -= PANEL, b += PANEL * PANEL) {
 			next_values(a, p->a_step);
 			if (left < PANEL)
 				break;
-			multiply_panel(s, a, p, b, NULL);
+			multiply_panel(s, a, p, b, NULL, vectors);
 		}
 	} else {
 #pragma GCC unroll 16
@@ -147,12 +152,13 @@ static inline __attribute__((always_inline)) void multiply_tile(struct sums *s, 
 			__builtin_prefetch(p->c + (size_t)pixels[i].to * p->c_stride, 1);
 	}
 	for (int j = 0; j < left; j++)
-		multiply_step(s, a, b, j);
+		multiply_step(s, a, b, j, vectors);
 }
 
 static inline __attribute__((always_inline)) void multiply_tiles(const struct il_block_product *product,
                                                                  enum il_block_start start,
-                                                                 enum il_block_added added_type, int added_lanes)
+                                                                 enum il_block_added added_type, int added_lanes,
+                                                                 int vectors)
 {
 	const struct il_block_product p = *product;
 	/* What is multiplied next lies behind b. */
@@ -162,34 +168,53 @@ static inline __attribute__((always_inline)) void multiply_tiles(const struct il
 		const struct il_block_pixel *pixels = p.pixels + first;
 		const float *a[TILE];
 		struct sums s;
-		start_tile(&s, &p, pixels, start, added_type, added_lanes);
+		start_tile(&s, &p, pixels, start, added_type, added_lanes, vectors);
 #pragma GCC unroll 16
 		for (int i = 0; i < TILE; i++)
 			a[i] = p.a + (size_t)pixels[i].from * p.a_stride;
 		for (int i = 0; i < share; i += 16)
 			__builtin_prefetch(ahead + i, 0, 2);
 		ahead += share;
-		multiply_tile(&s, a, &p, pixels);
-		store_tile(&s, &p, pixels);
+		multiply_tile(&s, a, &p, pixels, vectors);
+		store_tile(&s, &p, pixels, vectors);
 	}
 }
 
-static IL_SIGNATURE_BLOCK_MULTIPLY(multiply)
+/* For a c of few channels, which is the end of a network. */
+static void multiply_narrow(const struct il_block_product *product)
+{
+	if (product->start == IL_BLOCK_FROM_BIAS && product->added_type == IL_BLOCK_NOTHING_ADDED)
+		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_NOTHING_ADDED, 0, 1);
+	else if (product->start == IL_BLOCK_FROM_BIAS && product->added_type == IL_BLOCK_FLOAT_ADDED)
+		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_FLOAT_ADDED, product->added_lanes, 1);
+	else
+		multiply_tiles(product, product->start, product->added_type, product->added_lanes, 1);
+}
+
+static void multiply_wide(const struct il_block_product *product)
 {
 	const bool low = product->start == IL_BLOCK_FROM_LOW, full = product->added_lanes == PANEL;
 	const bool half = product->added_type == IL_BLOCK_HALF_ADDED;
 	if (product->start == IL_BLOCK_FROM_SUM)
-		multiply_tiles(product, IL_BLOCK_FROM_SUM, IL_BLOCK_NOTHING_ADDED, 0);
+		multiply_tiles(product, IL_BLOCK_FROM_SUM, IL_BLOCK_NOTHING_ADDED, 0, 2);
 	else if (product->added_type == IL_BLOCK_NOTHING_ADDED && low)
-		multiply_tiles(product, IL_BLOCK_FROM_LOW, IL_BLOCK_NOTHING_ADDED, 0);
+		multiply_tiles(product, IL_BLOCK_FROM_LOW, IL_BLOCK_NOTHING_ADDED, 0, 2);
 	else if (product->added_type == IL_BLOCK_NOTHING_ADDED)
-		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_NOTHING_ADDED, 0);
+		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_NOTHING_ADDED, 0, 2);
 	else if (low && half && full)
-		multiply_tiles(product, IL_BLOCK_FROM_LOW, IL_BLOCK_HALF_ADDED, PANEL);
+		multiply_tiles(product, IL_BLOCK_FROM_LOW, IL_BLOCK_HALF_ADDED, PANEL, 2);
 	else if (!low && !half && full)
-		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_FLOAT_ADDED, PANEL);
+		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_FLOAT_ADDED, PANEL, 2);
 	else
-		multiply_tiles(product, product->start, product->added_type, product->added_lanes);
+		multiply_tiles(product, product->start, product->added_type, product->added_lanes, 2);
+}
+
+static IL_SIGNATURE_BLOCK_MULTIPLY(multiply)
+{
+	if (product->c_lanes <= LANES)
+		multiply_narrow(product);
+	else
+		multiply_wide(product);
 }
 
 /* n neighbouring pixels of one vector of a panel. A value is loaded once a row for the up to three that it is in. */
