@@ -32,7 +32,7 @@ struct serve {
 	char *uploads; /* folder */
 	struct rpc_method methods[MAX_METHODS];
 	struct http_route routes[MAX_ROUTES];
-	struct metric *rpc_calls, *rpc_times, *http_answers, *http_times;
+	struct metric *rpc_calls, *rpc_times, *http_answers, *http_times, *videos_by_status;
 	char http_url[URL_SIZE], grpc_url[URL_SIZE]; /* empty: off */
 	bool stopped;
 };
@@ -98,6 +98,17 @@ static void http_finished(void *ctx, const char *pattern, int status, int64_t ns
 	snprintf(word, sizeof word, "%d", status);
 	metric_count(s->http_answers, word, 1);
 	metric_observe_ns(s->http_times, pattern ? pattern : "none", ns);
+}
+
+static void show_videos(void *ctx)
+{
+	struct serve *s = ctx;
+	struct videos_stats stats;
+	videos_stats(s->videos, &stats);
+	metric_set(s->videos_by_status, "queued", (double)stats.queued);
+	metric_set(s->videos_by_status, "in_progress", (double)stats.in_progress);
+	metric_set(s->videos_by_status, "completed", (double)stats.completed);
+	metric_set(s->videos_by_status, "failed", (double)stats.failed);
 }
 
 static void add_metrics(struct serve *s)
@@ -215,6 +226,11 @@ static enum inlay_err start(struct serve *s, struct inlay_error *err)
 	add_metrics(s);
 	if (c->role != SERVER_INFERENCE)
 		rc = videos_open(&s->videos, s->app, c->state, err);
+	if (s->videos) {
+		s->videos_by_status = metrics_add(app_metrics(s->app), METRICS_GAUGE, "inlay_videos",
+		                                  "Videos that were ordered and not deleted.", "status");
+		metrics_on_read(app_metrics(s->app), show_videos, s);
+	}
 	/* The state is ours only now: another server's uploads are not to go. */
 	if (s->videos)
 		empty_folder(s->uploads);

@@ -324,6 +324,7 @@ def videos_equal_lipsync(scratch):
         video = order_video(server, "pack", wav)
         assert video["object"] == "video" and video["status"] in ("queued", "in_progress"), video
         done = wait_for_video(server, video["id"])
+        assert 'inlay_videos{status="completed"} 1' in server.get("/metrics").decode()
         assert done["progress"] == 100, done
         path = f"/v1/videos/{video['id']}/content"
         body = server.get(path)
