@@ -15,10 +15,8 @@
 #include "base/clock.h"
 #include "kernel/block.h"
 #include "peak.h"
-#include "kernel/channels.h"
 
 #define MAX_ROUNDS 1000
-#define DRAWN 16 /* channels before the head */
 
 static const struct shape {
 	const char *name;
@@ -29,7 +27,6 @@ static const struct shape {
 	enum il_block_added added;
 	bool encoder; /* not in the total */
 	enum il_number skip_type;
-	bool drawn; /* goes on into a head */
 } shapes[] = {
 	{ "audio 1", 32, 0, 64, 64, 16, 16, 1 },
 	{ "audio 2", 64, 0, 128, 128, 16, 16, 1 },
@@ -50,7 +47,6 @@ static const struct shape {
 	{ "up4 b", 32, 0, 64, 32, 160, 160, 1, true },
 	{ "up5", 32, 32, 128, 16, 160, 320, 1 },
 	{ "up5 b", 16, 0, 32, 16, 320, 320, 1, true },
-	{ "up5 b drawn", DRAWN, 0, 32, DRAWN, 320, 320, 1, true, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT32, true },
 	{ "up4 half", 32, 32, 128, 32, 80, 160, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
 	{ "up5 half", 32, 32, 128, 16, 160, 320, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
 	{ "up5 narrow", 32, 12, 128, 16, 160, 320, 1, false, IL_BLOCK_NOTHING_ADDED, true, IL_FLOAT16 },
@@ -60,10 +56,6 @@ static const struct shape {
 	{ "encoder 3", 128, 0, 256, 256, 40, 40, 2, false, IL_BLOCK_NOTHING_ADDED, true },
 };
 #define SHAPES (sizeof shapes / sizeof *shapes)
-
-/* What is drawn ends in three channels of bytes. */
-static struct il_head *head;
-static uint8_t picture[320 * 320 * 3];
 
 static struct il_block *blocks[SHAPES];
 static struct il_block_io ios[SHAPES];
@@ -140,15 +132,6 @@ static uint16_t *halves(size_t n)
 	return list;
 }
 
-static void draw(void *ctx, const float *part, int y0, int y1, int x0, int x1)
-{
-	const struct il_block_io *io = ctx;
-	const size_t n = (size_t)(x1 - x0);
-	for (int y = y0; y < y1; y++, part += n * DRAWN)
-		il_head_run(head, part, n, 0, n, picture + ((size_t)y * (size_t)io->mid_w + (size_t)x0) * 3,
-		            IL_HEAD_BYTES);
-}
-
 static void prepare(size_t i, int tile_rows, int tile_columns)
 {
 	const struct shape *s = &shapes[i];
@@ -161,7 +144,6 @@ static void prepare(size_t i, int tile_rows, int tile_columns)
 		.out = s->out,
 		.stride = s->stride,
 		.residual = s->residual,
-		.in_parts = s->drawn,
 		.resize = s->in_size == s->mid_size ? IL_BLOCK_SAME : IL_BLOCK_ALIGN_CORNERS,
 		.added = s->added,
 		.skip_type = s->skip_type,
@@ -187,8 +169,6 @@ static void prepare(size_t i, int tile_rows, int tile_columns)
 		.mid_h = s->mid_size,
 		.mid_w = s->mid_size,
 		.y = numbers(pixels * (out + 7)),
-		.take = draw,
-		.take_ctx = &ios[i],
 	};
 }
 
@@ -269,9 +249,6 @@ int main(int argc, char **argv)
 		prepare(i, argc > 4 ? atoi(argv[3]) : 0, argc > 4 ? atoi(argv[4]) : 0);
 	scratch = malloc(scratch_size());
 	pthread_t thread;
-	struct inlay_error err;
-	if (il_head_create(&head, DRAWN, 3, numbers((size_t)DRAWN * 3), numbers(3), &err))
-		return 1;
 	if (!scratch || sem_init(&pool.two, 0, 0) || pthread_create(&thread, NULL, wait_for_tasks, NULL))
 		return 1;
 	const double peak = peak_flops() / 1e9;

@@ -53,6 +53,11 @@ static enum inlay_err load(void *ctx, const char *id, const char *path, void **l
 	(void)id;
 	enum inlay_err rc = il_actor_open(&actor, &params, err);
 	app_metrics_load(app, rc, il_clock_ns() - begin);
+	/* Damaged files are not the fault of who asks for the avatar. */
+	if (rc == INLAY_ERR_FORMAT || rc == INLAY_ERR_INVALID || rc == INLAY_ERR_UNSUPPORTED) {
+		const struct inlay_error found = *err;
+		return il_fail(err, INLAY_ERR_IO, "%s", found.text);
+	}
 	if (rc)
 		return rc;
 	*loaded = actor;

@@ -59,6 +59,7 @@ struct app_jpegs {
 	const float *const *windows; /* [n] features, window_floats each */
 	size_t window_floats;        /* from il_mouths_info; 0: as it is now */
 	const uint8_t *const *crops; /* as il_mouths_request has it; NULL: the avatar's own faces */
+	int size;                    /* S that crops were cut for */
 	int quality;                 /* 0: the configured one */
 	int64_t deadline_ns;
 	bool (*cancelled)(void *ctx);

@@ -121,6 +121,8 @@ static enum inlay_err draw(struct drawing *d, struct app_times *times, struct in
 	enum inlay_err rc = check_frames(d, err);
 	if (!rc)
 		rc = app->mouths.info(app->mouths.ctx, d->request->avatar, &d->info, err);
+	if (!rc && d->request->crops && d->request->size != d->info.size)
+		rc = il_fail(err, INLAY_ERR_INVALID, "%s: was replaced meanwhile", d->request->avatar);
 	if (!rc)
 		rc = make_room(d, err);
 	int64_t begin = il_clock_ns();

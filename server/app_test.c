@@ -232,6 +232,7 @@ static void test_mouths(void **state)
 	}
 	b.request.n = 3;
 	b.request.crops = crops;
+	b.request.size = size;
 	assert_ok(app_draw_mouths(app, &b.request, &brought, &size, NULL, &err));
 	assert_int_equal(app_usage(app, "anna").requests, requests + 1);
 	assert_true(app_usage(app, "anna").inference_ns > 0);

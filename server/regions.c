@@ -19,6 +19,7 @@
 /* A mapping whose object its owner may truncate. */
 struct guard {
 	atomic_uintptr_t from, to; /* from 0: free */
+	atomic_uint turn;          /* counts its owners */
 	atomic_bool gone;
 };
 
@@ -41,22 +42,36 @@ struct regions {
 /* Of the process, as its handler is; a few more than one table holds, for what is in use and no longer in it. */
 static struct guard guards[2 * MAX_REGIONS];
 static struct sigaction before;
+static size_t page_size;
 static pthread_mutex_t guards_lock = PTHREAD_MUTEX_INITIALIZER; /* of taking one, and of installing the handler */
+
+static bool put_zeros(uintptr_t from, size_t size)
+{
+	return mmap((void *)from, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+	            -1, 0) != MAP_FAILED;
+}
 
 /* Puts pages of zeros where the object has none any more: who works there goes on, and learns of it when he ends. A
  * fault that is none of ours is met again after this, by who was there before us. */
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
-	(void)number, (void)context;
+	(void)context;
 	const int error = errno;
+	/* Sent by somebody, with no address. */
+	if (info->si_code <= 0) {
+		sigaction(number, &before, NULL);
+		raise(number);
+		return;
+	}
 	const uintptr_t at = (uintptr_t)info->si_addr;
 	for (size_t i = 0; i < sizeof guards / sizeof *guards; i++) {
+		const unsigned turn = atomic_load(&guards[i].turn);
 		const uintptr_t from = atomic_load(&guards[i].from), to = atomic_load(&guards[i].to);
-		if (!from || at < from || at >= to)
+		/* The one that is at fault is in use and stays what it is; any other may change hands meanwhile. */
+		if (!from || at < from || at >= to || atomic_load(&guards[i].turn) != turn)
 			continue;
 		atomic_store(&guards[i].gone, true);
-		if (mmap((void *)from, to - from, PROT_READ | PROT_WRITE,
-		         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED) {
+		if (put_zeros(from, to - from) || put_zeros(at - at % page_size, page_size)) {
 			errno = error;
 			return;
 		}
@@ -70,6 +85,7 @@ static enum inlay_err install_handler(struct inlay_error *err)
 	struct sigaction now, ours = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 	sigemptyset(&ours.sa_mask);
 	pthread_mutex_lock(&guards_lock);
+	page_size = (size_t)sysconf(_SC_PAGESIZE);
 	bool failed = sigaction(SIGBUS, NULL, &now) != 0;
 	if (!failed && now.sa_sigaction != on_sigbus) {
 		before = now;
@@ -89,6 +105,7 @@ static struct guard *guard_take(uint8_t *map, size_t size)
 		if (!atomic_load(&guards[i].from))
 			guard = &guards[i];
 	if (guard) {
+		atomic_fetch_add(&guard->turn, 1);
 		atomic_store(&guard->gone, false);
 		atomic_store(&guard->to, (uintptr_t)map + size);
 		atomic_store(&guard->from, (uintptr_t)map);
@@ -285,8 +302,10 @@ size_t regions_list(struct regions *regions, const char *name, struct region_inf
 
 static enum inlay_err fail_gone(const struct region *region, struct inlay_error *err)
 {
-	return il_fail(err, INLAY_ERR_IO, "shared memory region \"%s\": its memory is gone: was the object truncated?",
-	               region->info.name);
+	return il_fail(
+		err, INLAY_ERR_IO,
+		"shared memory region \"%s\": its memory is gone: was the object truncated, or is /dev/shm full?",
+		region->info.name);
 }
 
 enum inlay_err regions_use(struct region_use *use, struct regions *regions, const char *name, uint64_t offset,
@@ -321,7 +340,11 @@ enum inlay_err regions_use(struct region_use *use, struct regions *regions, cons
 enum inlay_err regions_end(struct region_use *use, struct inlay_error *err)
 {
 	struct region *region = use->region;
-	enum inlay_err rc = atomic_load(&region->guard->gone) ? fail_gone(region, err) : INLAY_OK;
+	enum inlay_err rc = INLAY_OK;
+	if (atomic_load(&region->guard->gone)) {
+		rc = fail_gone(region, err);
+		madvise(region->map, region->map_size, MADV_DONTNEED); /* what was written in its place */
+	}
 	release(use->regions, region);
 	*use = (struct region_use){ 0 };
 	return rc;

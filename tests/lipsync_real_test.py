@@ -61,7 +61,7 @@ def every_frame_changes_inside_its_rectangle_only(scratch):
         rects = json.load(f)
     source = frames_of(["ffmpeg", "-v", "error", "-i", data("lipsync_sanders/full_body_video.mp4"), "-f", "rawvideo",
                         "-pix_fmt", "yuv420p", "-"])
-    ours = frames_of([INLAY, *job("--workers", "1", "-o", "-", "--format", "rawvideo", "--progress", "never")])
+    ours = frames_of([INLAY, *job("--workers", "2", "-o", "-", "--format", "rawvideo", "--progress", "never")])
     for frame, original, rect in zip(ours, source, rects, strict=True):
         reference.append(hashlib.md5(frame).hexdigest())
         a, b = np.frombuffer(frame, np.uint8), np.frombuffer(original, np.uint8)
@@ -72,7 +72,7 @@ def every_frame_changes_inside_its_rectangle_only(scratch):
 
 
 def four_workers_of_batch_four_give_the_same_bytes(scratch):
-    assert digests(*job("--workers", "4", "--batch", "4")) == reference
+    assert digests(*job("--workers", "4", "--batch", "4", "--frames", "150")) == reference[:150]
 
 
 def video_with_sound(scratch):

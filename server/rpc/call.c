@@ -11,6 +11,9 @@
 
 #include "base/clock.h"
 
+#define STEP_NS 100000000 /* how late a stop is seen */
+#define STREAM_PATIENCE 5 /* times that of the server, for the next message of a stream */
+
 /* ---- life ---- */
 
 struct rpc_call *rpc_call_create(struct rpc_server *server)
@@ -130,12 +133,17 @@ void rpc_call_done(struct rpc_call *call, int kind, bool ok)
 	rpc_call_release(call);
 }
 
-static void wait_for(struct rpc_call *call, const bool *done)
+/* False after ns. */
+static bool wait_for(struct rpc_call *call, const bool *done, int64_t ns)
 {
+	int64_t until = il_clock_ns() + ns;
+	bool in_time = true;
 	pthread_mutex_lock(&call->lock);
-	while (!*done)
-		pthread_cond_wait(&call->changed, &call->lock);
+	while (!*done && in_time)
+		in_time = rpc_cond_wait(&call->changed, &call->lock, until);
+	bool is_done = *done;
 	pthread_mutex_unlock(&call->lock);
+	return is_done;
 }
 
 /* ---- for handlers ---- */
@@ -173,14 +181,22 @@ bool rpc_wait_message(struct rpc_call *call, int64_t ms)
 {
 	if (!reading(call))
 		return true; /* and rpc_read says why */
-	int64_t until = il_clock_ns() + ms * 1000000;
-	pthread_mutex_lock(&call->lock);
-	bool in_time = true;
-	while (!call->read && in_time)
-		in_time = rpc_cond_wait(&call->changed, &call->lock, until);
-	bool read = call->read;
-	pthread_mutex_unlock(&call->lock);
-	return read;
+	return wait_for(call, &call->read, ms * 1000000);
+}
+
+/* What the client says next, unless it is silent for too long or the server stops meanwhile. */
+static enum inlay_err wait_next(struct rpc_call *call, struct inlay_error *err)
+{
+	const int64_t patience = STREAM_PATIENCE * rpc_server_patience_ns(call->server);
+	const int64_t until = il_clock_ns() + patience;
+	while (!wait_for(call, &call->read, STEP_NS)) {
+		if (rpc_server_stopping(call->server))
+			return il_fail(err, INLAY_ERR_UNAVAILABLE, "the server is stopping");
+		if (il_clock_ns() >= until)
+			return il_fail(err, INLAY_ERR_TIMEOUT, "no message for %lld s",
+			               (long long)(patience / 1000000000));
+	}
+	return INLAY_OK;
 }
 
 enum inlay_err rpc_read(struct rpc_call *call, const uint8_t **data, size_t *size, struct inlay_error *err)
@@ -189,7 +205,9 @@ enum inlay_err rpc_read(struct rpc_call *call, const uint8_t **data, size_t *siz
 	*size = 0;
 	if (!reading(call))
 		return gone(err);
-	wait_for(call, &call->read);
+	enum inlay_err rc = wait_next(call, err);
+	if (rc)
+		return rc;
 	call->reading = false;
 	if (call->arriving)
 		return take_message(call, data, size, err);
@@ -214,11 +232,19 @@ enum inlay_err rpc_write(struct rpc_call *call, const void *data, size_t size, s
 		           { .op = GRPC_OP_SEND_INITIAL_METADATA } };
 	call->wrote = false;
 	bool started = start(call, RPC_WROTE, ops, call->metadata_sent ? 1 : 2);
+	bool slow = false;
 	if (started) {
 		call->metadata_sent = true;
-		wait_for(call, &call->wrote);
+		slow = !wait_for(call, &call->wrote, rpc_server_patience_ns(call->server));
+		if (slow)
+			grpc_call_cancel_with_status(call->call, GRPC_STATUS_DEADLINE_EXCEEDED,
+			                             "the client takes no answers", NULL);
+		while (slow && !wait_for(call, &call->wrote, STEP_NS)) {
+		}
 	}
 	grpc_byte_buffer_destroy(message);
+	if (slow)
+		return il_fail(err, INLAY_ERR_TIMEOUT, "the client takes no answers");
 	return started && call->write_ok ? INLAY_OK : gone(err);
 }
 
@@ -234,14 +260,13 @@ int64_t rpc_deadline_ns(const struct rpc_call *call)
 
 bool rpc_pause(struct rpc_call *call, int64_t ms)
 {
-	static const int64_t step_ns = 100000000; /* how late a stop is seen */
 	int64_t until = il_clock_ns() + ms * 1000000;
 	pthread_mutex_lock(&call->lock);
 	while (!rpc_cancelled(call) && !rpc_server_stopping(call->server)) {
 		int64_t now = il_clock_ns();
 		if (now >= until)
 			break;
-		rpc_cond_wait(&call->changed, &call->lock, until - now < step_ns ? until : now + step_ns);
+		rpc_cond_wait(&call->changed, &call->lock, until - now < STEP_NS ? until : now + STEP_NS);
 	}
 	pthread_mutex_unlock(&call->lock);
 	return !rpc_cancelled(call) && !rpc_server_stopping(call->server);

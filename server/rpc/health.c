@@ -1,4 +1,5 @@
 /* grpc.health.v1: whether requests can be served, for balancers and orchestrators. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "server/rpc/descriptors.h"
@@ -9,7 +10,7 @@
 typedef Grpc__Health__V1__HealthCheckResponse Response;
 typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus Status;
 
-enum { LOOK_MS = 500, REQUEST_BYTES = 4096 };
+enum { LOOK_MS = 500, REQUEST_BYTES = 4096, WATCHERS = 16 /* so many calls of open methods stay for others */ };
 
 static bool known(const char *service)
 {
@@ -60,7 +61,7 @@ static enum inlay_err check(void *ctx, struct rpc_call *call, struct inlay_error
 }
 
 /* The status now, and again when it has changed. */
-static enum inlay_err watch(void *ctx, struct rpc_call *call, struct inlay_error *err)
+static enum inlay_err go_on_watching(void *ctx, struct rpc_call *call, struct inlay_error *err)
 {
 	bool is_known;
 	enum inlay_err code = read_known(call, &is_known, err);
@@ -76,6 +77,16 @@ static enum inlay_err watch(void *ctx, struct rpc_call *call, struct inlay_error
 	}
 	if (!code && !rpc_cancelled(call) && told == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING)
 		code = answer(call, GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING, err);
+	return code;
+}
+
+static enum inlay_err watch(void *ctx, struct rpc_call *call, struct inlay_error *err)
+{
+	static atomic_uint watching;
+	enum inlay_err code = atomic_fetch_add(&watching, 1) < WATCHERS
+	                              ? go_on_watching(ctx, call, err)
+	                              : il_fail(err, INLAY_ERR_BUSY, "%d watch already: use Check", WATCHERS);
+	atomic_fetch_sub(&watching, 1);
 	return code;
 }
 

@@ -6,10 +6,11 @@
 #include "server/buffers.h"
 #include "server/rpc/kserve.pb-c.h"
 
-/* What protobuf-c may take for the small part of a request of n bytes: lists of one byte numbers grow eightfold, and
- * what it notes of each field takes as much again. */
+/* What protobuf-c may take for the small part of a request of n bytes: lists of numbers grow fourfold, and what it
+ * notes of each field takes as much again. */
 #define ARENA_BASE ((size_t)1 << 20)
-#define ARENA_FACTOR 32
+#define ARENA_FACTOR 8
+#define ARENA_MOST ((size_t)256 << 20)
 
 typedef Inference__ModelInferRequest__InferInputTensor__ParametersEntry InputEntry;
 typedef Inference__ModelInferRequest__InferRequestedOutputTensor__ParametersEntry OutputEntry;
@@ -124,7 +125,7 @@ static enum inlay_err read_tensors(struct kserve_call *call, const Inference__Mo
 enum inlay_err kserve_call_read(struct kserve_call *call, const uint8_t *data, size_t size, struct inlay_error *err)
 {
 	*call = (struct kserve_call){ .id = "" };
-	arena_init(&call->arena, ARENA_BASE + (size < SIZE_MAX / (2 * ARENA_FACTOR) ? size * ARENA_FACTOR : 0));
+	arena_init(&call->arena, ARENA_BASE + (size < ARENA_MOST / ARENA_FACTOR ? size * ARENA_FACTOR : ARENA_MOST));
 	struct span raw[KSERVE_TENSORS], rest;
 	size_t n;
 	enum inlay_err rc = message_split(data, size, 7, raw, KSERVE_TENSORS, &n, &rest, &call->arena, err);

@@ -22,6 +22,7 @@ enum {
 
 /* The job says five times a second that it runs; past this it does not any more. */
 static const int64_t SILENCE_NS = 5000000000;
+#define PATIENCE_S 60 /* with a client who sends no audio: its turn is another's then */
 
 /* ---- render: speech ---- */
 
@@ -72,9 +73,13 @@ static enum inlay_err next_request(struct render *r, struct inlay_error *err)
 {
 	ProtobufCMessage *message;
 	free_request(r);
-	while (!rpc_wait_message(r->call, LOOK_MS))
+	const int64_t until = il_clock_ns() + PATIENCE_S * 1000000000ll;
+	while (!rpc_wait_message(r->call, LOOK_MS)) {
 		if (job_over(r))
 			return il_fail(err, INLAY_ERR_CANCELLED, "the job has ended");
+		if (il_clock_ns() >= until)
+			return il_fail(err, INLAY_ERR_TIMEOUT, "no audio for %d s", PATIENCE_S);
+	}
 	enum inlay_err code = proto_read(r->call, &inlay__v1__render_request__descriptor, REQUEST_BYTES, &message, err);
 	if (code)
 		return code;

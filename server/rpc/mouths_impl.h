@@ -36,11 +36,13 @@ struct mouths_server {
 	struct rpc_channel *channel;
 	pthread_t thread; /* health */
 	bool started;
-	atomic_bool lost;     /* answers nothing: calls under way are given up */
-	atomic_ulong life;    /* counts up whenever it comes back */
-	atomic_bool sharing;  /* takes shared memory */
-	unsigned missed;      /* health checks in a row; its thread's own, as the next */
-	bool refused;         /* our token */
+	atomic_bool lost;    /* answers nothing: calls under way are given up */
+	atomic_ulong life;   /* counts up whenever it comes back */
+	atomic_bool sharing; /* takes shared memory */
+	/* Of the thread that asks after its health: checks missed in a row, whether our token is refused, and whether
+	 * anything is known of it yet. */
+	unsigned missed;
+	bool refused, known;
 	pthread_mutex_t lock; /* of the two below */
 	struct mouths_slot *slots;
 	unsigned n_slots; /* those in use included */

@@ -18,6 +18,7 @@
 #define MEMORY_TIMEOUT_MS 2000
 #define GOODBYE_NS 2000000000 /* for all that servers are told at the end */
 #define SLOTS_MAX 32          /* of a server */
+#define NO_LIFE UINT64_MAX    /* generation of a slot that is to be thrown away */
 #define SLOT_MAX ((size_t)128 << 20)
 #define SLOT_STEP ((size_t)1 << 20)
 
@@ -112,14 +113,15 @@ static void set_health(struct mouths_server *server, bool healthy)
 	struct mouths_servers *all = server->all;
 	pthread_mutex_lock(&all->lock);
 	struct mouths_load *load = &all->loads[server->number];
-	bool changed = load->healthy != healthy;
 	load->healthy = healthy;
-	if (healthy && changed)
+	if (healthy)
 		mouths_succeeded(load);
 	pthread_cond_broadcast(&all->changed);
 	pthread_mutex_unlock(&all->lock);
-	if (changed)
-		il_log_info("inference server %s %s", server->url, healthy ? "answers" : "does not answer");
+	if (healthy)
+		il_log_info("inference server %s answers", server->url);
+	else if (!server->refused)
+		il_log_warn("inference server %s does not answer", server->url);
 }
 
 static void check_health(struct mouths_server *server, bool *was_healthy)
@@ -144,9 +146,10 @@ static void check_health(struct mouths_server *server, bool *was_healthy)
 		atomic_fetch_add(&server->life, 1);
 		atomic_store(&server->sharing, allows_sharing(server));
 	}
-	if (healthy != *was_healthy)
+	if (healthy != *was_healthy || !server->known)
 		set_health(server, healthy);
 	*was_healthy = healthy;
+	server->known = true;
 }
 
 static struct timespec after_ms(int64_t ms)
@@ -336,8 +339,8 @@ static void forget_slot(struct mouths_server *server, struct mouths_slot *slot)
 {
 	struct il_bytes message = { 0 }, reply = { 0 };
 	enum rpc_status status;
-	if (slot->generation == atomic_load(&server->life) && !atomic_load(&server->lost) &&
-	    !mouths_region_message(&message, slot->name, NULL, 0, NULL))
+	/* One that began anew does not know it; one that was only slow still holds it. */
+	if (!atomic_load(&server->lost) && !mouths_region_message(&message, slot->name, NULL, 0, NULL))
 		ask(server, MOUTHS_SERVICE "SystemSharedMemoryUnregister", &message, MEMORY_TIMEOUT_MS, &reply,
 		    &status);
 	il_bytes_destroy(&message);
@@ -374,7 +377,7 @@ static bool register_slot(struct mouths_server *server, struct mouths_slot *slot
 		rc = ask(server, MOUTHS_SERVICE "SystemSharedMemoryRegister", &message, MEMORY_TIMEOUT_MS, &reply,
 		         &status);
 		*doubt = rc == INLAY_ERR_IO || rc == INLAY_ERR_CANCELLED || rc == INLAY_ERR_TIMEOUT;
-		if (rc && !*doubt) {
+		if (rc && !*doubt && rc != INLAY_ERR_BUSY) {
 			il_log_info("inference server %s takes no shared memory", server->url);
 			atomic_store(&server->sharing, false);
 		}
@@ -416,14 +419,18 @@ struct mouths_slot *mouths_slot_take(struct mouths_server *server, size_t size)
 
 void mouths_slot_return(struct mouths_server *server, struct mouths_slot *slot, bool good)
 {
+	/* A server that does not answer now is told when it does: when the slot would be used again. */
+	const bool later = !good && atomic_load(&server->lost);
+	if (later)
+		slot->generation = NO_LIFE;
 	pthread_mutex_lock(&server->lock);
-	if (good) {
+	if (good || later) {
 		slot->next = server->slots;
 		server->slots = slot;
 	} else {
 		server->n_slots--;
 	}
 	pthread_mutex_unlock(&server->lock);
-	if (!good)
+	if (!good && !later)
 		forget_slot(server, slot);
 }

@@ -105,6 +105,7 @@ static enum inlay_err make_crops(struct origin_batch *b, int size, struct inlay_
 		return il_fail(err, INLAY_ERR_UNSUPPORTED,
 		               "%s is compiled: its network takes no pictures, expected empty visual_frames",
 		               b->avatar);
+	b->size = size;
 	enum inlay_err rc = origin_request_crops(&b->request, size, &b->crops, err);
 	for (int32_t i = 0; i < b->request.batch_size && !rc; i++)
 		b->crop_pointers[i] = b->crops + (size_t)i * side * side * 3;
@@ -137,6 +138,7 @@ struct app_jpegs origin_batch_request(struct origin_batch *b)
 		.windows = b->windows,
 		.window_floats = b->window_floats,
 		.crops = b->crops ? b->crop_pointers : NULL,
+		.size = b->size,
 		.deadline_ns = rpc_deadline_ns(b->call),
 		.cancelled = rpc_cancelled,
 		.cancel_ctx = b->call,

@@ -30,6 +30,7 @@ struct origin_batch {
 	size_t window_floats;
 	const float *windows[ORIGIN_MAX_BATCH];
 	uint8_t *crops; /* of visual_frames, or NULL */
+	int size;       /* S that they are cut for */
 	const uint8_t *crop_pointers[ORIGIN_MAX_BATCH];
 	double load_ms, audio_ms;
 	bool loaded; /* for this request */

@@ -36,11 +36,13 @@ enum inlay_err rpc_error_of(int status);
 struct rpc_call;
 
 /* The next message of the client, in the call's memory until the next read: INLAY_EOF when it has said all. A unary
- * method reads once. Compressed messages do not get here: RPC_UNIMPLEMENTED. */
+ * method reads once. INLAY_ERR_TIMEOUT where the client is silent for too long, INLAY_ERR_UNAVAILABLE where the server
+ * stops meanwhile. Compressed messages do not get here: RPC_UNIMPLEMENTED. */
 enum inlay_err rpc_read(struct rpc_call *call, const uint8_t **data, size_t *size, struct inlay_error *err);
 /* True when rpc_read would not block; false where that has not come true after ms. */
 bool rpc_wait_message(struct rpc_call *call, int64_t ms);
-/* Sends a message; blocks while the client is slow to take what was sent. INLAY_ERR_CANCELLED once it is gone. */
+/* Sends a message; blocks while the client is slow to take what was sent. INLAY_ERR_CANCELLED once it is gone,
+ * INLAY_ERR_TIMEOUT where it takes nothing for too long. */
 enum inlay_err rpc_write(struct rpc_call *call, const void *data, size_t size, struct inlay_error *err);
 bool rpc_cancelled(void *call);                       /* by the client, its deadline, or a server that stops at once */
 int64_t rpc_deadline_ns(const struct rpc_call *call); /* on il_clock_ns, 0: none */
@@ -66,7 +68,10 @@ struct rpc_server_params {
 	size_t n_methods;
 	int64_t message_bytes;
 	unsigned max_calls; /* at a time, to their end; further ones get RPC_RESOURCE_EXHAUSTED. 0: 256 */
-	const char *token;  /* NULL: none; else "authorization: Bearer TOKEN" is asked for */
+	/* For a call's first message and for a client to take an answer, five times that for the next message of a
+	 * stream: who is silent for longer gets RPC_DEADLINE_EXCEEDED. 0: 60 s. */
+	int64_t patience_ms;
+	const char *token; /* NULL: none; else "authorization: Bearer TOKEN" is asked for */
 	const char *tls_cert, *tls_key, *tls_client_ca; /* PEM files, or NULL */
 	/* These two may not block. */
 	int64_t (*retry_ms)(void *ctx); /* for refused calls, NULL: 1000 */

@@ -59,7 +59,10 @@ struct rpc_call {
 	char peer[128];
 	struct rpc_call *next; /* of the server's queue */
 	bool admitted;         /* it counts, until it has ended */
-	bool dispatched;       /* of the poller's thread: it has its first message */
+	/* Of the poller's thread: whether it has its first message; until then, its neighbours among those that do not,
+	 * the oldest first, and whether it was given up. */
+	bool dispatched, given_up;
+	struct rpc_call *older, *newer;
 
 	/* Of who reads and who writes. */
 	grpc_byte_buffer *message;
@@ -86,5 +89,6 @@ void rpc_call_done(struct rpc_call *call, int kind, bool ok);
 /* Metadata of the request as text, at most size - 1 bytes of it; false where there is none. */
 bool rpc_call_metadata(const struct rpc_call *call, const char *key, char *text, size_t size);
 bool rpc_server_stopping(const struct rpc_server *server);
+int64_t rpc_server_patience_ns(const struct rpc_server *server);
 
 #endif

@@ -14,7 +14,7 @@ enum { MESSAGE_BYTES = 32 << 20 };
 
 /* ---- what the server does ---- */
 
-static atomic_int handled, held, handlers_cancelled;
+static atomic_int handled, held, handlers_cancelled, handlers_timed_out;
 static atomic_bool release_held;
 
 static void pause_ms(int ms)
@@ -92,6 +92,8 @@ static enum inlay_err pour(void *ctx, struct rpc_call *call, struct inlay_error 
 		atomic_fetch_add(&poured, 1);
 	if (code == INLAY_ERR_CANCELLED)
 		atomic_fetch_add(&handlers_cancelled, 1);
+	if (code == INLAY_ERR_TIMEOUT)
+		atomic_fetch_add(&handlers_timed_out, 1);
 	return code;
 }
 
@@ -150,6 +152,7 @@ static void begin(const struct rpc_server_params *params, const char *token)
 	char url[64];
 	atomic_store(&release_held, false);
 	atomic_store(&handlers_cancelled, 0);
+	atomic_store(&handlers_timed_out, 0);
 	atomic_store(&handled, 0);
 	assert_ok(rpc_server_start(&server, params, &err));
 	snprintf(url, sizeof url, "grpc://127.0.0.1:%d", rpc_server_port(server));
@@ -602,7 +605,74 @@ static void stop_cancels_calls(void **state)
 	assert_in_range((il_clock_ns() - begin_ns) / 1000000, 200, 20000);
 	pthread_join(thread, NULL);
 	assert_int_not_equal(status, RPC_OK);
-	assert_int_equal(atomic_load(&handlers_cancelled), 2);
+	assert_int_equal(atomic_load(&handlers_cancelled), 1);
+	assert_int_not_equal(rpc_stream_read(stream, &message, &err), INLAY_OK);
+	rpc_stream_destroy(&stream);
+	end(NULL);
+}
+
+static int64_t since_ms(int64_t begin_ns)
+{
+	return (il_clock_ns() - begin_ns) / 1000000;
+}
+
+/* Who says nothing does not keep a call for ever: neither before the first message nor after it. */
+static void silent_clients(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	struct rpc_stream *never, *once;
+	struct il_bytes message;
+	struct rpc_server_params params = server_params();
+	params.patience_ms = 100;
+	begin(&params, NULL);
+	int64_t begin_ns = il_clock_ns();
+	assert_ok(rpc_stream_open(&never, channel, "/test.Echo/All", 0, &err));
+	assert_ok(rpc_stream_open(&once, channel, "/test.Echo/All", 0, &err));
+	assert_ok(rpc_stream_write(once, "a", 1, &err));
+	assert_ok(rpc_stream_read(once, &message, &err));
+	il_bytes_destroy(&message);
+	assert_fails(rpc_stream_read(never, &message, &err), INLAY_ERR_TIMEOUT, "without a message");
+	assert_in_range(since_ms(begin_ns), 100, 30000);
+	assert_fails(rpc_stream_read(once, &message, &err), INLAY_ERR_TIMEOUT, "no message");
+	assert_in_range(since_ms(begin_ns), 500, 30000);
+	rpc_stream_destroy(&never);
+	rpc_stream_destroy(&once);
+	end(NULL);
+}
+
+/* Who takes no answers gives up its handler. */
+static void client_that_takes_nothing(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	struct rpc_stream *stream;
+	struct rpc_server_params params = server_params();
+	params.patience_ms = 100;
+	begin(&params, NULL);
+	atomic_store(&poured, 0);
+	assert_ok(rpc_stream_open(&stream, channel, "/test.Echo/Pour", 0, &err));
+	assert_ok(rpc_stream_write(stream, "", 0, &err));
+	wait_until(&handlers_timed_out, 1);
+	rpc_stream_destroy(&stream);
+	end(NULL);
+}
+
+static void stop_ends_silent_streams(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	struct rpc_stream *stream;
+	struct il_bytes message;
+	struct rpc_server_params params = server_params();
+	begin(&params, NULL);
+	assert_ok(rpc_stream_open(&stream, channel, "/test.Echo/All", 0, &err));
+	assert_ok(rpc_stream_write(stream, "a", 1, &err));
+	assert_ok(rpc_stream_read(stream, &message, &err));
+	il_bytes_destroy(&message);
+	int64_t begin_ns = il_clock_ns();
+	rpc_server_stop(server, 60000);
+	assert_true(since_ms(begin_ns) < 30000);
 	assert_int_not_equal(rpc_stream_read(stream, &message, &err), INLAY_OK);
 	rpc_stream_destroy(&stream);
 	end(NULL);
@@ -769,6 +839,9 @@ int main(void)
 		WITH_SERVER(server_refuses_stream),
 		cmocka_unit_test(stop_lets_calls_end),
 		cmocka_unit_test(stop_cancels_calls),
+		cmocka_unit_test(stop_ends_silent_streams),
+		cmocka_unit_test(silent_clients),
+		cmocka_unit_test(client_that_takes_nothing),
 		WITH_SERVER(garbage_does_no_harm),
 		WITH_SERVER(ports),
 		cmocka_unit_test(connects_again),

@@ -20,7 +20,9 @@ enum {
 	OPEN_CALLS = 32, /* of open methods, beside max_calls of the others */
 	MAX_CALLS = 256, /* by default */
 	TOKEN_BYTES = 4096,
-	FAR_S = 1000000000, /* a deadline past that is none */
+	FAR_S = 1000000000,  /* a deadline past that is none */
+	PATIENCE_MS = 60000, /* by default */
+	LOOK_MS = 500,       /* between two looks for calls that say nothing */
 };
 
 struct rpc_server {
@@ -35,7 +37,9 @@ struct rpc_server {
 
 	pthread_t poller;
 	bool polling;
-	unsigned requested; /* of the poller's thread */
+	/* Of the poller's thread: calls asked of gRPC, and those that have said nothing yet. */
+	unsigned requested;
+	struct rpc_call *oldest, *newest;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;            /* a call waits for a thread, or there will be none */
@@ -52,6 +56,11 @@ struct rpc_server {
 bool rpc_server_stopping(const struct rpc_server *server)
 {
 	return atomic_load(&server->stopping);
+}
+
+int64_t rpc_server_patience_ns(const struct rpc_server *server)
+{
+	return (server->params.patience_ms ? server->params.patience_ms : PATIENCE_MS) * 1000000;
 }
 
 /* ---- the end of a call ---- */
@@ -188,6 +197,34 @@ static int64_t deadline_of(gpr_timespec deadline)
 	return il_clock_ns() + left.tv_sec * 1000000000 + left.tv_nsec;
 }
 
+/* ---- calls that have said nothing yet ---- */
+
+static void await_message(struct rpc_server *server, struct rpc_call *call)
+{
+	call->older = server->newest;
+	*(server->newest ? &server->newest->newer : &server->oldest) = call;
+	server->newest = call;
+}
+
+static void await_no_more(struct rpc_server *server, struct rpc_call *call)
+{
+	*(call->older ? &call->older->newer : &server->oldest) = call->newer;
+	*(call->newer ? &call->newer->older : &server->newest) = call->older;
+}
+
+static void give_up_silent(struct rpc_server *server)
+{
+	const int64_t latest = il_clock_ns() - rpc_server_patience_ns(server);
+	for (struct rpc_call *call = server->oldest; call && call->begin_ns <= latest; call = call->newer) {
+		if (!call->given_up)
+			grpc_call_cancel_with_status(call->call, GRPC_STATUS_DEADLINE_EXCEEDED,
+			                             "the call came without a message", NULL);
+		call->given_up = true;
+	}
+}
+
+/* ---- what happens ---- */
+
 static void admit(struct rpc_server *server, struct rpc_call *call)
 {
 	call->begin_ns = il_clock_ns();
@@ -200,6 +237,7 @@ static void admit(struct rpc_server *server, struct rpc_call *call)
 	} else if (!count_call(server, call)) {
 		finish(call, RPC_RESOURCE_EXHAUSTED, "too many calls at a time: come back later");
 	} else if (rpc_call_begin(call)) {
+		await_message(server, call);
 		return; /* what holds it becomes its handler's */
 	} else {
 		forget(server, call);
@@ -227,6 +265,7 @@ static void request_calls(struct rpc_server *server)
 static void first_message(struct rpc_server *server, struct rpc_call *call)
 {
 	call->dispatched = true;
+	await_no_more(server, call);
 	if (queue_call(server, call))
 		return;
 	finish(call, RPC_RESOURCE_EXHAUSTED, "no thread for it");
@@ -257,7 +296,12 @@ static void *poll_events(void *ctx)
 	struct rpc_server *server = ctx;
 	for (;;) {
 		request_calls(server);
-		grpc_event event = grpc_completion_queue_next(server->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+		give_up_silent(server);
+		gpr_timespec until =
+			gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(LOOK_MS, GPR_TIMESPAN));
+		grpc_event event = grpc_completion_queue_next(server->queue, until, NULL);
+		if (event.type == GRPC_QUEUE_TIMEOUT)
+			continue;
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
 			return NULL;
 		if (event.tag != server) {
@@ -342,7 +386,8 @@ static enum inlay_err listen_at(struct rpc_server *server, const struct rpc_serv
 static enum inlay_err copy_params(struct rpc_server *server, const struct rpc_server_params *params,
                                   struct inlay_error *err)
 {
-	server->params = (struct rpc_server_params){ .retry_ms = params->retry_ms,
+	server->params = (struct rpc_server_params){ .patience_ms = params->patience_ms,
+		                                     .retry_ms = params->retry_ms,
 		                                     .retry_ctx = params->retry_ctx,
 		                                     .finished = params->finished,
 		                                     .finished_ctx = params->finished_ctx };

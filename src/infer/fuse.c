@@ -437,35 +437,12 @@ static int type_of(struct il_graph *graph, const char *value)
 	return il_graph_shape(graph, value)->type == IL_ONNX_FLOAT16 ? IL_ONNX_FLOAT16 : IL_ONNX_FLOAT;
 }
 
-/* A head whose pixels one block makes, for it alone, becomes the end of that block. */
-static void join_heads(struct il_graph *graph)
-{
-	for (size_t i = il_graph_nodes(graph); i-- > 0;) {
-		il_node *head = i < il_graph_nodes(graph) ? il_graph_node(graph, i) : NULL;
-		if (!is_fused(head, "Head"))
-			continue;
-		il_node *block = il_graph_producer(graph, head->input[0]);
-		if (!is_fused(block, "Block") || il_graph_uses(graph, block->output[0]) != 1)
-			continue;
-		const char *out = il_graph_keep(graph, head->output[0]), *inputs[3];
-		int64_t weights[2];
-		for (size_t k = 0; k < 3; k++)
-			inputs[k] = il_node_input(block, k);
-		il_node_ints(head, "weights", weights, 2, -1);
-		il_graph_remove(graph, head);
-		il_node *drawing = il_graph_add(graph, IL_FUSED_DOMAIN, "DrawingBlock", inputs, 3, &out, 1);
-		il_node_copy_attributes(graph, drawing, block);
-		il_node_set_ints(graph, drawing, "head", weights, 2);
-		il_graph_remove(graph, block);
-	}
-}
-
 /* Which numbers each block is given besides its first input is said to it: known when layouts have met. */
 static void declare_types(struct il_graph *graph)
 {
 	for (size_t i = 0; i < il_graph_nodes(graph); i++) {
 		il_node *node = il_graph_node(graph, i);
-		if (!is_fused(node, "Block") && !is_fused(node, "DrawingBlock"))
+		if (!is_fused(node, "Block"))
 			continue;
 		il_node_set_int(graph, node, "skip", type_of(graph, il_node_input(node, 1)));
 		il_node_set_int(graph, node, "added", type_of(graph, il_node_input(node, 2)));
@@ -503,7 +480,6 @@ enum inlay_err il_graph_fuse(struct il_graph *graph, struct il_weights *weights,
 		il_graph_import(graph, IL_FUSED_DOMAIN, IL_FUSED_VERSION);
 	share_turns(graph);
 	join_layouts(graph);
-	join_heads(graph);
 	declare_types(graph);
 	enum inlay_err rc = il_pass_dead(graph, NULL, err);
 	return rc ? rc : il_graph_check(graph, err);

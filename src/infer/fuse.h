@@ -18,12 +18,11 @@ struct il_weights {
 };
 void il_weights_clear(struct il_weights *weights);
 
-/* Finds inverted residuals, with what belongs to them, and the end of a network that draws a picture, which becomes
- * part of the block before it where there is one; batch 1 and known shapes alone (il_graph_simplify). Between
- * neighbours of ours tensors stay channels last. An input of float16 that a block alone reads becomes channels last,
- * too: [1,H,W,il_block_stride(C)]. An output that a head makes becomes uint8 [1,H,W,3]. What does not fit stays as it
- * is; a graph that has our operators already is INLAY_ERR_INVALID. The weights of our operators leave the graph for
- * *weights, which is empty before. */
+/* Finds inverted residuals, with what belongs to them, and the end of a network that draws a picture; batch 1 and known
+ * shapes alone (il_graph_simplify). Between neighbours of ours tensors stay channels last. An input of float16 that a
+ * block alone reads becomes channels last, too: [1,H,W,il_block_stride(C)]. An output that a head makes becomes uint8
+ * [1,H,W,3]. What does not fit stays as it is; a graph that has our operators already is INLAY_ERR_INVALID. The weights
+ * of our operators leave the graph for *weights, which is empty before. */
 enum inlay_err il_graph_fuse(struct il_graph *graph, struct il_weights *weights, struct il_fuse_stats *stats,
                              struct inlay_error *err);
 

@@ -1,4 +1,4 @@
-/* The operators Block and DrawingBlock, which is one with a Head behind it: its pixels go from the cache into bytes. */
+/* The operator Block. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +7,6 @@
 
 enum { X, SKIP, ADDED, N_INPUTS };
 enum { EXPAND_W, SKIP_W, EXPAND_B, DEPTHWISE_W, DEPTHWISE_B, PROJECT_W, PROJECT_B, N_WEIGHTS };
-
-#define DRAWN 3 /* channels of a picture */
 
 #define HALF ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16
 
@@ -41,23 +39,6 @@ static OrtStatus *read_weights(const struct kernel *k, const struct il_fused_op 
 	OrtStatus *status = il_fused_ints(k->api, info, "weights", at, N_WEIGHTS);
 	for (int i = 0; i < N_WEIGHTS && !status; i++)
 		status = il_fused_weights(k->api, op, at[i], counts[i], places[i]);
-	return status;
-}
-
-static OrtStatus *make_head(struct kernel *k, const struct il_fused_op *op, const OrtKernelInfo *info)
-{
-	int64_t at[2];
-	const float *w, *b;
-	struct inlay_error err = { 0 };
-	OrtStatus *status = il_fused_ints(k->api, info, "head", at, 2);
-	if (!status && at[0] < 0)
-		status = k->api->CreateStatus(ORT_INVALID_ARGUMENT, "DrawingBlock: attributes out of range");
-	if (!status)
-		status = il_fused_weights(k->api, op, at[0], (int64_t)DRAWN * k->out, &w);
-	if (!status)
-		status = il_fused_weights(k->api, op, at[1], DRAWN, &b);
-	if (!status && il_head_create(&k->head, k->out, DRAWN, w, b, &err))
-		status = k->api->CreateStatus(ORT_INVALID_ARGUMENT, err.text);
 	return status;
 }
 
@@ -118,14 +99,14 @@ static OrtStatus *read_attributes(struct kernel *k, const OrtKernelInfo *info, s
 static void ORT_API_CALL destroy(void *kernel)
 {
 	struct kernel *k = kernel;
-	il_head_destroy(&k->head);
 	free(k);
 }
 
-static OrtStatus *make(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, bool draws, void **kernel)
+static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
+                                      void **kernel)
 {
 	const struct il_fused_op *fused = (const struct il_fused_op *)op;
-	struct il_block_params params = { .in_parts = draws };
+	struct il_block_params params = { 0 };
 	struct inlay_error err = { 0 };
 	struct kernel *k = calloc(1, sizeof *k);
 	if (!k)
@@ -143,8 +124,6 @@ static OrtStatus *make(const OrtCustomOp *op, const OrtApi *api, const OrtKernel
 	k->resize = params.resize;
 	k->threads = fused->threads;
 	k->scratch = fused->scratch;
-	if (!status && draws)
-		status = make_head(k, fused, info);
 	if (status)
 		destroy(k);
 	else
@@ -152,34 +131,7 @@ static OrtStatus *make(const OrtCustomOp *op, const OrtApi *api, const OrtKernel
 	return status;
 }
 
-static OrtStatus *ORT_API_CALL create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
-                                      void **kernel)
-{
-	return make(op, api, info, false, kernel);
-}
-
-static OrtStatus *ORT_API_CALL create_drawing(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
-                                              void **kernel)
-{
-	return make(op, api, info, true, kernel);
-}
-
 /* ---- running ---- */
-
-struct drawing {
-	const struct kernel *kernel;
-	uint8_t *picture; /* [height][width][DRAWN] */
-	int width;
-};
-
-static void draw(void *ctx, const float *part, int y0, int y1, int x0, int x1)
-{
-	const struct drawing *d = ctx;
-	const size_t n = (size_t)(x1 - x0), row = n * (size_t)il_block_stride(d->kernel->out);
-	for (int y = y0; y < y1; y++, part += row)
-		il_head_run(d->kernel->head, part, n, 0, n,
-		            d->picture + ((size_t)y * (size_t)d->width + (size_t)x0) * DRAWN, IL_HEAD_BYTES);
-}
 
 static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 {
@@ -196,7 +148,7 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 	if (status)
 		return status;
 	int height = il_block_out(k->block, k->mid_h), width = il_block_out(k->block, k->mid_w);
-	const int64_t dims[] = { 1, height, width, k->head ? DRAWN : il_block_stride(k->out) };
+	const int64_t dims[] = { 1, height, width, il_block_stride(k->out) };
 	void *y;
 	status = il_fused_output(k->api, context, dims, &y);
 	if (!status && !il_fused_scratch_reserve(k->scratch, il_block_scratch(k->block, x.height, x.width, k->mid_h,
@@ -204,7 +156,6 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 		status = k->api->CreateStatus(ORT_FAIL, "out of memory");
 	if (status)
 		return status;
-	struct drawing drawing = { k, y, width };
 	const struct il_block_io io = { .x = x.data,
 		                        .in_h = x.height,
 		                        .in_w = x.width,
@@ -212,9 +163,7 @@ static OrtStatus *ORT_API_CALL compute(void *kernel, OrtKernelContext *context)
 		                        .added = added.data,
 		                        .mid_h = k->mid_h,
 		                        .mid_w = k->mid_w,
-		                        .y = k->head ? NULL : y,
-		                        .take = draw,
-		                        .take_ctx = &drawing };
+		                        .y = y };
 	struct il_fused_pool pool = { k->api, context, NULL };
 	const struct il_parallel parallel = { k->threads, il_fused_parallel, &pool };
 	il_block_run(k->block, &io, k->scratch->memory, &parallel);
@@ -227,12 +176,6 @@ static const char *ORT_API_CALL name(const OrtCustomOp *op)
 {
 	(void)op;
 	return "Block";
-}
-
-static const char *ORT_API_CALL drawing_name(const OrtCustomOp *op)
-{
-	(void)op;
-	return "DrawingBlock";
 }
 
 static ONNXTensorElementDataType ORT_API_CALL input_type(const OrtCustomOp *op, size_t i)
@@ -261,18 +204,6 @@ const OrtCustomOp il_fused_block = {
 	.GetOutputType = il_fused_float,
 	.GetInputCharacteristic = input_kind,
 	.CreateKernelV2 = create,
-	.KernelComputeV2 = compute,
-	.KernelDestroy = destroy,
-};
-
-const OrtCustomOp il_fused_drawing_block = {
-	IL_FUSED_OP,
-	.GetName = drawing_name,
-	.GetInputType = input_type,
-	.GetInputTypeCount = inputs,
-	.GetOutputType = il_fused_bytes,
-	.GetInputCharacteristic = input_kind,
-	.CreateKernelV2 = create_drawing,
 	.KernelComputeV2 = compute,
 	.KernelDestroy = destroy,
 };

@@ -43,11 +43,11 @@ void il_fused_blocks_destroy(struct il_fused_blocks **slot)
 static bool same(const struct il_block_params *a, const struct il_block_params *b)
 {
 	return a->in == b->in && a->skip == b->skip && a->mid == b->mid && a->out == b->out && a->stride == b->stride &&
-	       a->residual == b->residual && a->in_parts == b->in_parts && a->resize == b->resize &&
-	       a->added == b->added && a->skip_type == b->skip_type && a->expand_w == b->expand_w &&
-	       a->skip_w == b->skip_w && a->expand_b == b->expand_b && a->depthwise_w == b->depthwise_w &&
-	       a->depthwise_b == b->depthwise_b && a->project_w == b->project_w && a->project_b == b->project_b &&
-	       a->kernels == b->kernels && a->tile_rows == b->tile_rows && a->tile_columns == b->tile_columns;
+	       a->residual == b->residual && a->resize == b->resize && a->added == b->added &&
+	       a->skip_type == b->skip_type && a->expand_w == b->expand_w && a->skip_w == b->skip_w &&
+	       a->expand_b == b->expand_b && a->depthwise_w == b->depthwise_w && a->depthwise_b == b->depthwise_b &&
+	       a->project_w == b->project_w && a->project_b == b->project_b && a->kernels == b->kernels &&
+	       a->tile_rows == b->tile_rows && a->tile_columns == b->tile_columns;
 }
 
 /* With the lock. */

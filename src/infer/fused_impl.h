@@ -6,8 +6,7 @@
 
 #include "infer/fused_blocks.h"
 
-extern const OrtCustomOp il_fused_block, il_fused_drawing_block, il_fused_head, il_fused_channels_last,
-	il_fused_channels_first;
+extern const OrtCustomOp il_fused_block, il_fused_head, il_fused_channels_last, il_fused_channels_first;
 
 /* What the operators of a session, which run one after the other, work in. */
 struct il_fused_scratch {
@@ -58,7 +57,6 @@ void il_fused_parallel(void *pool, unsigned tasks, void (*fn)(void *ctx, unsigne
 
 /* The fields that are the same for all of them. */
 ONNXTensorElementDataType ORT_API_CALL il_fused_float(const OrtCustomOp *op, size_t i);
-ONNXTensorElementDataType ORT_API_CALL il_fused_bytes(const OrtCustomOp *op, size_t i);
 OrtCustomOpInputOutputCharacteristic ORT_API_CALL il_fused_required(const OrtCustomOp *op, size_t i);
 const char *ORT_API_CALL il_fused_provider(const OrtCustomOp *op);
 size_t ORT_API_CALL il_fused_one(const OrtCustomOp *op);

@@ -209,6 +209,12 @@ static const char *ORT_API_CALL head_name(const OrtCustomOp *op)
 	return "Head";
 }
 
+static ONNXTensorElementDataType ORT_API_CALL head_type(const OrtCustomOp *op, size_t i)
+{
+	(void)op, (void)i;
+	return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+}
+
 const OrtCustomOp il_fused_channels_last = {
 	IL_FUSED_OP,
 	.GetName = last_name,
@@ -238,7 +244,7 @@ const OrtCustomOp il_fused_head = {
 	.GetName = head_name,
 	.GetInputType = il_fused_float,
 	.GetInputTypeCount = il_fused_one,
-	.GetOutputType = il_fused_bytes,
+	.GetOutputType = head_type,
 	.GetInputCharacteristic = il_fused_required,
 	.CreateKernelV2 = create_head,
 	.KernelComputeV2 = compute_head,

@@ -6,7 +6,7 @@
 #include "infer/fuse.h"
 #include "infer/fused_impl.h"
 
-#define OPS 5
+#define OPS 4
 
 struct il_fused_ops {
 	const OrtApi *api;
@@ -22,8 +22,8 @@ enum inlay_err il_fused_ops_create(struct il_fused_ops **out, const struct il_ru
                                    const float *weights, size_t weight_count, struct il_fused_blocks *blocks,
                                    struct inlay_error *err)
 {
-	const OrtCustomOp *const all[OPS] = { &il_fused_block, &il_fused_drawing_block, &il_fused_head,
-		                              &il_fused_channels_last, &il_fused_channels_first };
+	const OrtCustomOp *const all[OPS] = { &il_fused_block, &il_fused_head, &il_fused_channels_last,
+		                              &il_fused_channels_first };
 	struct il_fused_ops *ops = calloc(1, sizeof *ops);
 	if (!ops)
 		return il_fail_memory(err);
@@ -80,12 +80,6 @@ ONNXTensorElementDataType ORT_API_CALL il_fused_float(const OrtCustomOp *op, siz
 {
 	(void)op, (void)i;
 	return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-}
-
-ONNXTensorElementDataType ORT_API_CALL il_fused_bytes(const OrtCustomOp *op, size_t i)
-{
-	(void)op, (void)i;
-	return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
 }
 
 OrtCustomOpInputOutputCharacteristic ORT_API_CALL il_fused_required(const OrtCustomOp *op, size_t i)

@@ -6,7 +6,6 @@
  *                  width of mid), channels [4] (in, skip, mid, out), skip and added (their element types, 0: none),
  *                  weights [7] (of expand_w [mid,in], skip_w [mid,skip], expand_b, depthwise_w [mid,3,3],
  *                  depthwise_b, project_w [out,mid], project_b)
- *   DrawingBlock   Block with a Head behind it, whose weights are its attribute head [2]
  *   Head           input: x: uint8 [1,H,W,3] = 255 * sigmoid(w . x + b), truncated. Attributes: channels [1] (in),
  *                  weights [2] (of w [3,in] and b)
  *   ChannelsLast   [1,C,H,W] -> [1,H,W,il_block_stride(C)]

@@ -131,7 +131,7 @@ static enum inlay_err open_session(struct il_net_pool *pool, struct il_lipsync_n
 	atomic_fetch_sub(&under_way, 1);
 	if (rc)
 		return rc;
-	if (!alone || bytes < (foremost ? model : 1)) {
+	if (!alone || bytes < (foremost ? model : model / 8)) {
 		bytes = guess(model, foremost);
 	} else {
 		atomic_store(&openings[foremost].weighed, bytes);

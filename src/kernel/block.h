@@ -44,7 +44,6 @@ struct il_block_params {
 	int in, skip, mid, out; /* channels, 1..65536; skip 0: there is no second input */
 	int stride;             /* of the depthwise convolution, 1 or 2 */
 	bool residual;          /* x is added to y: in == out, stride 1, IL_BLOCK_SAME */
-	bool in_parts;          /* y is not stored, but goes part by part to il_block_io.take */
 	enum il_block_resize resize;
 	enum il_block_added added;
 	enum il_number skip_type;
@@ -77,11 +76,7 @@ struct il_block_io {
 	const void *skip;  /* [mid_h][mid_w][skip], float or IEEE binary16 (skip_type) */
 	const void *added; /* [mid_h][mid_w][mid] */
 	int mid_h, mid_w;  /* in_h, in_w for IL_BLOCK_SAME */
-	float *y;          /* [il_block_out(block, mid_h)][il_block_out(block, mid_w)][out]; not in parts */
-	/* In parts: called on the worker's thread with rows y0 to y1 of columns x0 to x1, [y1 - y0][x1 - x0][out],
-	 * while they are in the cache: once for each part of y, in no order. */
-	void (*take)(void *ctx, const float *part, int y0, int y1, int x0, int x1);
-	void *take_ctx;
+	float *y;          /* [il_block_out(block, mid_h)][il_block_out(block, mid_w)][out] */
 };
 
 /* Packs the weights. INLAY_ERR_INVALID where params do not fit together. */

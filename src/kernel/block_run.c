@@ -40,7 +40,6 @@ struct slot {
 	float *done;   /* [mid_panels][done_pitch] of d, by tiles */
 	float *zeros;  /* [ring_columns][lanes] */
 	float *skip;   /* [ring_rows][ring_columns][skip] of a skip of halves, by tiles: of the new rows */
-	float *y;      /* [rows][columns][out] where y goes in parts, by tiles */
 	struct il_block_pixel *mid_pixels, *skip_pixels, *low_pixels, *out_pixels;
 };
 
@@ -58,7 +57,6 @@ struct plan {
 	struct axis down, across;
 	float *done; /* [mid_panels][done_pitch], by panels */
 	float *skip; /* [mid_h][mid_w][skip] of a skip of halves, by panels */
-	float *y;    /* [out_h][out_w][out]; where it goes in parts, by panels alone */
 	struct slot *slot;
 };
 
@@ -105,11 +103,6 @@ static bool widens(const struct plan *p)
 	return p->block->params.skip && p->block->params.skip_type == IL_FLOAT16;
 }
 
-static bool in_parts(const struct plan *p)
-{
-	return p->block->params.in_parts;
-}
-
 static size_t listed(int rows, int columns)
 {
 	return (size_t)rows * (size_t)columns + IL_BLOCK_MAX_TILE - 1;
@@ -127,8 +120,6 @@ static void lay_out_slot(const struct plan *p, struct slot *s, struct arena *are
 	const size_t widened = widens(p) && !p->by_panels;
 	const size_t skips = widened * (size_t)p->ring_rows * (size_t)p->ring_columns;
 	s->skip = take(arena, skips * (size_t)il_block_stride(p->block->params.skip), sizeof(float));
-	const size_t part = in_parts(p) && !p->by_panels ? (size_t)p->rows * (size_t)p->columns : 0;
-	s->y = take(arena, part * (size_t)il_block_stride(p->block->params.out), sizeof(float));
 	s->skip_pixels = take(arena, widened * listed(p->ring_rows, p->ring_columns), sizeof *s->skip_pixels);
 	s->mid_pixels = take(arena, listed(p->ring_rows, p->ring_columns), sizeof *s->mid_pixels);
 	s->low_pixels = take(arena, listed(p->low_rows, p->low_columns), sizeof *s->low_pixels);
@@ -146,9 +137,6 @@ static void lay_out(struct plan *p, struct arena *arena)
 	p->done = take(arena, p->by_panels ? (size_t)p->block->mid_panels * p->done_pitch : 0, sizeof(float));
 	const size_t skips = p->by_panels && widens(p) ? (size_t)p->io.mid_h * (size_t)p->io.mid_w : 0;
 	p->skip = take(arena, skips * (size_t)il_block_stride(p->block->params.skip), sizeof(float));
-	const size_t whole = in_parts(p) && p->by_panels ? (size_t)p->out_h * (size_t)p->out_w : 0;
-	float *y = take(arena, whole * (size_t)il_block_stride(p->block->params.out), sizeof(float));
-	p->y = in_parts(p) ? y : p->io.y;
 	for (unsigned i = 0; i < p->slots; i++) {
 		struct slot counted;
 		lay_out_slot(p, arena->base ? &p->slot[i] : &counted, arena);
@@ -311,8 +299,7 @@ static void list_out(struct task *t, int y0, int y1)
 	for (int y = y0; y < y1; y++)
 		for (int x = t->x0; x < t->x1; x++, pixel++) {
 			pixel->from = (int)(pixel - t->slot->out_pixels);
-			pixel->added = y * p->out_w + x;
-			pixel->to = in_parts(p) ? pixel->from : pixel->added;
+			pixel->to = pixel->added = y * p->out_w + x;
 		}
 	t->out_n = fill_tiles(p, t->slot->out_pixels, (int)(pixel - t->slot->out_pixels));
 }
@@ -509,7 +496,7 @@ static void convolve_panel(const struct task *t, int panel, const float *ring, f
 }
 
 static void project_panel(const struct plan *p, const struct il_block_pixel *pixels, int n, int panel,
-                          const float *done, float *y)
+                          const float *done)
 {
 	const struct il_block *b = p->block;
 	const int lanes = p->kernels->lanes, out_stride = il_block_stride(b->params.out);
@@ -520,7 +507,7 @@ static void project_panel(const struct plan *p, const struct il_block_pixel *pix
 		.a_stride = (size_t)lanes,
 		.a_step = p->done_pitch,
 		.b = b->project_w + (size_t)panel * (size_t)b->params.mid * (size_t)lanes,
-		.c = y + panel * lanes,
+		.c = p->io.y + panel * lanes,
 		.c_stride = (size_t)out_stride,
 		.c_lanes = lanes_of(p, b->params.out, panel),
 		.bias = b->project_b + panel * lanes,
@@ -597,9 +584,7 @@ static void run_tile(void *ctx, unsigned index)
 			convolve_panel(&t, panel, ring, slot->done + (size_t)panel * p->done_pitch, y0, y1);
 		}
 		for (int panel = 0; panel < p->block->out_panels; panel++)
-			project_panel(p, slot->out_pixels, t.out_n, panel, slot->done, in_parts(p) ? slot->y : p->y);
-		if (in_parts(p))
-			p->io.take(p->io.take_ctx, slot->y, y0, y1, t.x0, t.x1);
+			project_panel(p, slot->out_pixels, t.out_n, panel, slot->done);
 	}
 	return_slot(slot);
 }
@@ -650,7 +635,7 @@ static void run_out_panels(void *ctx, unsigned index)
 	else
 		share(p, index, panels, &first, &end);
 	for (int panel = first; tile0 < tiles_end && panel < end; panel++)
-		project_panel(p, slot->out_pixels + tile0 * tile, (tiles_end - tile0) * tile, panel, p->done, p->y);
+		project_panel(p, slot->out_pixels + tile0 * tile, (tiles_end - tile0) * tile, panel, p->done);
 	return_slot(slot);
 }
 
@@ -685,6 +670,4 @@ void il_block_run(const struct il_block *block, const struct il_block_io *io, vo
 		run_tasks(&p, p.slots, run_widen, parallel);
 	run_tasks(&p, (unsigned)min((int)tasks, block->mid_panels), run_mid_panels, parallel);
 	run_tasks(&p, tasks, run_out_panels, parallel);
-	if (in_parts(&p))
-		io->take(io->take_ctx, p.y, 0, p.out_h, 0, p.out_w);
 }

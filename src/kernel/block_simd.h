@@ -188,7 +188,7 @@ static void multiply_narrow(const struct il_block_product *product)
 	else if (product->start == IL_BLOCK_FROM_BIAS && product->added_type == IL_BLOCK_FLOAT_ADDED)
 		multiply_tiles(product, IL_BLOCK_FROM_BIAS, IL_BLOCK_FLOAT_ADDED, product->added_lanes, 1);
 	else
-		multiply_tiles(product, product->start, product->added_type, product->added_lanes, 1);
+		multiply_tiles(product, IL_BLOCK_FROM_SUM, IL_BLOCK_NOTHING_ADDED, 0, 1);
 }
 
 static void multiply_wide(const struct il_block_product *product)

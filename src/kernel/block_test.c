@@ -293,58 +293,20 @@ static void check_guards(const uint8_t *base, size_t size)
 	}
 }
 
-struct copy {
-	const struct problem *q;
-	float *to; /* NaN where nothing was taken yet */
-};
-
-static void take_part(void *ctx, const float *part, int y0, int y1, int x0, int x1)
-{
-	const struct copy *c = ctx;
-	const size_t stride = (size_t)il_block_stride(c->q->params.out);
-	for (int y = y0; y < y1; y++)
-		for (size_t i = (size_t)(y * c->q->out_w + x0) * stride; i < (size_t)(y * c->q->out_w + x1) * stride;
-		     i++) {
-			assert_true(isnan(c->to[i]));
-			c->to[i] = *part++;
-		}
-}
-
 /* y between guards */
-static uint8_t *run_as(const struct problem *q, const struct il_block *block, unsigned threads, bool in_parts)
+static uint8_t *run_block(const struct problem *q, const struct il_block *block, unsigned threads)
 {
 	const size_t scratch_size = il_block_scratch(block, q->io.in_h, q->io.in_w, q->io.mid_h, q->io.mid_w, threads);
 	const size_t size = (size_t)q->out_h * (size_t)q->out_w * (size_t)il_block_stride(q->params.out) * 4;
 	uint8_t *scratch = guarded(scratch_size), *y = guarded(size);
 	memset(scratch + GUARD, 0xff, scratch_size); /* NaN: nothing is read before it is written */
-	memset(y + GUARD, 0xff, size);
 	struct il_block_io io = q->io;
-	float *numbers = (float *)(void *)(y + GUARD);
-	struct copy copy = { q, numbers };
-	io.y = in_parts ? NULL : numbers;
-	io.take = in_parts ? take_part : NULL;
-	io.take_ctx = &copy;
+	io.y = (float *)(void *)(y + GUARD);
 	const struct il_parallel parallel = { threads, run_threads, &threads };
 	il_block_run(block, &io, scratch + GUARD, threads > 1 ? &parallel : NULL);
 	check_guards(scratch, scratch_size);
 	check_guards(y, size);
 	free(scratch);
-	return y;
-}
-
-/* The same bits in parts. */
-static uint8_t *run_block(const struct problem *q, const struct il_block *block, unsigned threads)
-{
-	const size_t size = (size_t)q->out_h * (size_t)q->out_w * (size_t)il_block_stride(q->params.out) * 4;
-	struct il_block_params params = q->params;
-	struct il_block *parting;
-	struct inlay_error err = { 0 };
-	params.in_parts = true;
-	assert_ok(il_block_create(&parting, &params, &err));
-	uint8_t *y = run_as(q, block, threads, false), *parts = run_as(q, parting, threads, true);
-	assert_memory_equal(y + GUARD, parts + GUARD, size);
-	il_block_destroy(&parting);
-	free(parts);
 	return y;
 }
 
@@ -418,11 +380,23 @@ static void choose_shape(struct problem *q, int channels, int size)
 /* Every table that runs here, on the same problem. */
 static void check_all_tables(struct problem *q)
 {
-	const struct il_block_kernels *tables[] = { &wide_kernels, &il_block_kernels_c, il_block_kernels_get() };
+	const struct {
+		const struct il_block_kernels *table;
+		unsigned needs;
+	} tables[] = {
+		{ &wide_kernels, 0 },
+		{ &il_block_kernels_c, 0 },
+#if defined(__x86_64__)
+		{ &il_block_kernels_avx2, IL_CPU_AVX2 },
+		{ &il_block_kernels_avx512, IL_CPU_AVX512 },
+#endif
+	};
 	make_problem(q);
 	expect(q);
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-		q->params.kernels = tables[i];
+		if ((tables[i].needs & il_cpu_flags()) != tables[i].needs)
+			continue;
+		q->params.kernels = tables[i].table;
 		check_problem(q);
 	}
 	free_problem(q);

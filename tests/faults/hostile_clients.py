@@ -185,6 +185,7 @@ def truncated_shared_memory(scratch):
                     while not stop.wait(0.01):
                         with whole:
                             os.truncate(path, 0)
+                            time.sleep(0.005)
                             os.truncate(path, size)
                 cutter = threading.Thread(target=cut)
                 cutter.start()
