@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/data.h"
+#include "base/error.h"
+#include "base/file.h"
 #include "cli.h"
 #include "inlay/compile.h"
 
@@ -138,13 +140,29 @@ static void say_result(const struct inlay_compile *job, const char *output)
 	say("%s: %lld frames in %.1f s", output, (long long)(s.frames - s.resumed), s.wall_s);
 }
 
+/* Looked for before the avatar is opened: only the last folder of the name is made. */
+static enum inlay_err check_folder(const char *output, struct inlay_error *err)
+{
+	size_t n = strlen(output);
+	while (n > 1 && output[n - 1] == '/')
+		n--;
+	char *name = strndup(output, n), *folder = name ? il_path_folder(name) : NULL;
+	enum inlay_err rc = folder ? INLAY_OK : il_fail_memory(err);
+	if (!rc && !il_path_is_folder(folder))
+		rc = il_fail(err, INLAY_ERR_NOT_FOUND, "%s: there is no folder %s to make it in", output, folder);
+	free(folder);
+	free(name);
+	return rc;
+}
+
 static int compile(struct arguments *a)
 {
 	struct inlay_error err = { 0 };
 	struct inlay_compile *job = NULL;
 	struct progress progress;
 	catch_interrupts();
-	enum inlay_err rc = inlay_compile_create(&job, &a->params, &err);
+	enum inlay_err rc = check_folder(a->params.output, &err);
+	rc = rc ? rc : inlay_compile_create(&job, &a->params, &err);
 	if (rc)
 		return report_error(&err);
 	struct inlay_compile_stats stats;

@@ -227,6 +227,20 @@ static void watched_signals(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
+/* What the server began with is what it goes on with, but for what may change while it runs. */
+static void say_reloaded(const struct loaded *newest)
+{
+	char changed[512];
+	const struct loaded *first = newest;
+	while (first->older)
+		first = first->older;
+	if (server_config_needs_restart(&first->config, &newest->config, changed, sizeof changed))
+		say("inlay: the configuration was read anew; what is new of %s needs a restart (docs/serve.md)",
+		    changed);
+	else
+		say("inlay: the configuration was read anew");
+}
+
 static void reload(struct serve *serve, struct loaded **newest, const struct arguments *a)
 {
 	char state[64];
@@ -237,7 +251,7 @@ static void reload(struct serve *serve, struct loaded **newest, const struct arg
 		il_log_warn("the configuration stays as it was: %s", err.text);
 	} else {
 		serve_reload(serve, &(*newest)->config);
-		say("inlay: the configuration was read anew");
+		say_reloaded(*newest);
 	}
 	notify_manager("READY=1");
 }
@@ -290,14 +304,20 @@ static void say_where(const struct serve *serve, const struct server_config *c)
 	const char *http = serve_http_url(serve), *grpc = serve_grpc_url(serve);
 	const char *token = c->token_file ? " -H \"Authorization: Bearer $TOKEN\"" : "";
 	const int64_t avatars = serve_avatars(serve);
+	const bool inference = c->role == SERVER_INFERENCE;
 	say("inlay: serving %lld avatar%s of %s%s on %s%s%s", (long long)avatars, avatars == 1 ? "" : "s", c->avatars,
 	    roles[c->role], http ? http : "", http && grpc ? " and " : "", grpc ? grpc : "");
-	if (http && c->role != SERVER_INFERENCE)
+	if (!avatars)
+		say("inlay: put packs and compiled avatars there, as by: inlay avatar compile --demo -o "
+		    "%s/presenter.inlay",
+		    c->avatars);
+	if (http && !inference)
 		say("inlay: open %s, or: curl%s -F avatar=NAME -F audio=@speech.wav %s/v1/videos", http, token, http);
 	else if (http)
 		say("inlay: try: curl%s %s/v2/health/ready", token, http);
 	else
-		say("inlay: try: inlay loadgen --url %s", grpc);
+		say("inlay: try: inlay loadgen --url %s%s%s%s", grpc, inference ? " --mode infer" : "",
+		    c->token_file ? " --token-file " : "", c->token_file ? c->token_file : "");
 }
 
 static enum inlay_err serve(const struct arguments *a, struct loaded **newest, struct inlay_error *err)

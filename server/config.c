@@ -387,6 +387,60 @@ enum inlay_err server_config_environment(struct server_config *config, struct in
 	return INLAY_OK;
 }
 
+/* ---- what changed ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+static bool same_list(const struct server_config *a, const struct server_config *b)
+{
+	bool same = a->n_inference == b->n_inference;
+	for (unsigned i = 0; same && i < a->n_inference; i++)
+		same = same_text(a->inference[i], b->inference[i]);
+	return same;
+}
+
+static bool same_value(const struct key *key, const struct server_config *a, const struct server_config *b)
+{
+	const void *x = (const char *)a + key->offset, *y = (const char *)b + key->offset;
+	switch (key->kind) {
+	case TEXT:
+	case ADDRESS: return same_text(*(char *const *)x, *(char *const *)y);
+	case LIST: return same_list(a, b);
+	case ROLE: return a->role == b->role;
+	case SWITCH:
+	case EVICTION: return *(const bool *)x == *(const bool *)y;
+	case MEGABYTES: return *(const int64_t *)x == *(const int64_t *)y;
+	case SECONDS: return !(*(const double *)x < *(const double *)y || *(const double *)x > *(const double *)y);
+	default: return *(const int *)x == *(const int *)y;
+	}
+}
+
+static bool follows(const char *name)
+{
+	static const char *const names[] = { "memory_mb", "max_models", "jpeg_quality", "limits.renders",
+		                             "limits.drain_s" };
+	for (size_t i = 0; i < LENGTH(names); i++) {
+		if (!strcmp(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
+bool server_config_needs_restart(const struct server_config *running, const struct server_config *config, char *names,
+                                 size_t size)
+{
+	size_t used = 0;
+	*names = 0;
+	for (size_t i = 0; i < LENGTH(keys) && used < size; i++) {
+		if (!follows(keys[i].name) && !same_value(&keys[i], running, config))
+			used += (size_t)snprintf(names + used, size - used, "%s%s", used ? ", " : "", keys[i].name);
+	}
+	return used > 0;
+}
+
 void server_config_clear(struct server_config *config)
 {
 	for (size_t i = 0; i < LENGTH(keys); i++) {

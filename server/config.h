@@ -7,6 +7,7 @@
 #define SERVER_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "inlay/error.h"
@@ -57,6 +58,10 @@ enum inlay_err server_config_check(const struct server_config *config, struct in
 /* The one word that a file holds, in fresh memory; of token_file, NULL where there is no such file. */
 enum inlay_err server_token_read(const char *path, char **token, struct inlay_error *err);
 enum inlay_err server_config_token(const struct server_config *config, char **token, struct inlay_error *err);
+/* True where keys differ that a running server does not take over (serve_reload): their names, with commas between
+ * them. */
+bool server_config_needs_restart(const struct server_config *running, const struct server_config *config, char *names,
+                                 size_t size);
 void server_config_clear(struct server_config *config); /* accepts {0} */
 
 #endif

@@ -1,4 +1,5 @@
 /* Values of a configuration against each other and against what is there. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,12 +19,28 @@ static enum inlay_err check_role(const struct server_config *c, struct inlay_err
 	return INLAY_OK;
 }
 
+/* By what lies in it; a folder of avatars may be empty. */
+static bool is_avatar(const char *folder)
+{
+	static const char *const names[] = { "avatar.json", "full_body_video.mp4", "full_body_img" };
+	bool is = false;
+	for (size_t i = 0; i < sizeof names / sizeof *names && !is; i++) {
+		char *path = il_path_join(folder, names[i]);
+		is = path && il_path_exists(path);
+		free(path);
+	}
+	return is;
+}
+
 static enum inlay_err check_folders(const struct server_config *c, struct inlay_error *err)
 {
 	if (!c->avatars)
 		return il_fail(err, INLAY_ERR_INVALID, "no avatars: give the folder that they lie in (--avatars DIR)");
 	if (!il_path_is_folder(c->avatars))
 		return il_fail(err, INLAY_ERR_NOT_FOUND, "avatars: %s: there is no such folder", c->avatars);
+	if (is_avatar(c->avatars))
+		return il_fail(err, INLAY_ERR_INVALID, "avatars: %s is an avatar; give the folder that it lies in",
+		               c->avatars);
 	if (c->role != SERVER_INFERENCE && (!c->state || !*c->state))
 		return il_fail(err, INLAY_ERR_INVALID, "no folder for jobs and uploads: give state (--state DIR)");
 	return INLAY_OK;

@@ -1,4 +1,6 @@
 /* The configuration's layers: defaults, file, environment, single keys, and what each refuses. */
+#include <sys/stat.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "inlay/log.h"
@@ -247,6 +249,16 @@ static void checks(void **state)
 	assert_fails(server_config_check(&config, &err), INLAY_ERR_INVALID, "--avatars");
 	set("avatars", "/nowhere");
 	assert_fails(server_config_check(&config, &err), INLAY_ERR_NOT_FOUND, "/nowhere");
+	const char *pack = test_scratch("pack");
+	mkdir(pack, 0700);
+	char *manifest = il_path_join(pack, "avatar.json");
+	set("avatars", pack);
+	assert_ok(server_config_check(&config, &err));
+	assert_ok(il_file_write(manifest, "{}", 2, true, &err));
+	assert_fails(server_config_check(&config, &err), INLAY_ERR_INVALID, "is an avatar; give the folder");
+	unlink(manifest);
+	rmdir(pack);
+	free(manifest);
 	set("avatars", "/tmp");
 	assert_ok(server_config_check(&config, &err));
 	set("role", "compositing");
@@ -279,6 +291,32 @@ static void checks(void **state)
 	assert_fails(server_config_check(&config, &err), INLAY_ERR_INVALID, "--state");
 	set("role", "inference");
 	assert_ok(server_config_check(&config, &err));
+}
+
+static void what_needs_a_restart(void **state)
+{
+	struct server_config running;
+	struct inlay_error err;
+	char names[64];
+	(void)state;
+	assert_ok(server_config_init(&running, &err));
+	set("memory_mb", "1");
+	set("max_models", "2");
+	set("jpeg_quality", "3");
+	set("limits.renders", "400");
+	set("limits.drain_s", "5");
+	assert_false(server_config_needs_restart(&running, &config, names, sizeof names));
+	assert_string_equal(names, "");
+	set("role", "compositing");
+	set("inference", "a:1");
+	set("http", "off");
+	set("token_file", "x");
+	set("limits.audio_s", "6.5");
+	assert_true(server_config_needs_restart(&running, &config, names, sizeof names));
+	assert_string_equal(names, "role, inference, http, token_file, limits.audio_s");
+	assert_true(server_config_needs_restart(&running, &config, names, 8));
+	assert_string_equal(names, "role, i");
+	server_config_clear(&running);
 }
 
 static unsigned warnings;
@@ -371,6 +409,7 @@ int main(void)
 		TEST(faults_name_file_and_line),
 		TEST(environment_over_file),
 		TEST(checks),
+		TEST(what_needs_a_restart),
 		TEST(tokens),
 		TEST(warnings_are_given),
 	};

@@ -25,6 +25,7 @@ struct il_bytes http_body(const struct http_request *request);                 /
  * name for it. NULL: not there. All text of a request is UTF-8 without control characters, or it was refused. */
 const char *http_field(const struct http_request *request, const char *name);
 const char *http_upload(const struct http_request *request, const char *field, const char **name);
+const char *http_field_name(const struct http_request *request, size_t i); /* of the i-th, NULL behind the last */
 
 /* Each answers the request, once; the data is copied or, for _file, read while it is sent, ranges and conditional
  * requests seen to. */

@@ -36,6 +36,11 @@ const char *http_upload(const struct http_request *request, const char *name, co
 	return field ? field->path : NULL;
 }
 
+const char *http_field_name(const struct http_request *request, size_t i)
+{
+	return i < request->n_fields ? request->fields[i].name : NULL;
+}
+
 static bool refuse(struct http_request *request, int status, const char *why)
 {
 	if (!request->refused) {

@@ -256,6 +256,17 @@ static bool expect_body(struct http_request *request)
 	return !request->refused;
 }
 
+static void refuse_method(struct http_request *request, const char *allow)
+{
+	char text[192];
+	http_add_header(request, "Allow", allow);
+	snprintf(text, sizeof text, "this method has no meaning here; expected one of %s", allow);
+	if (strcmp(request->method, "OPTIONS") == 0)
+		http_answer(request, MHD_HTTP_NO_CONTENT, NULL, NULL, 0);
+	else
+		http_answer_fault(request, MHD_HTTP_METHOD_NOT_ALLOWED, text);
+}
+
 /* Answers at once what needs no body to be answered. */
 static void admit(struct http_request *request, const char *url)
 {
@@ -270,12 +281,7 @@ static void admit(struct http_request *request, const char *url)
 	} else if (!request->route && !allow[0]) {
 		http_answer_fault(request, MHD_HTTP_NOT_FOUND, "there is nothing of this name");
 	} else if (!request->route) {
-		http_add_header(request, "Allow", allow);
-		bool asks = strcmp(request->method, "OPTIONS") == 0;
-		if (asks)
-			http_answer(request, MHD_HTTP_NO_CONTENT, NULL, NULL, 0);
-		else
-			http_answer_fault(request, MHD_HTTP_METHOD_NOT_ALLOWED, "this method has no meaning here");
+		refuse_method(request, allow);
 	} else {
 		expect_body(request);
 	}

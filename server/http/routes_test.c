@@ -370,10 +370,14 @@ static void takes_orders(void **state)
 	expect_order(PART("avatar", "a001") "--BB--\r\n", 400, "audio: expected");
 	expect_order(PART("avatar", "a001") PART("audio", "text") "--BB--\r\n", 400, "audio: expected a file");
 	expect_order(PART("avatar", "nobody") AUDIO "--BB--\r\n", 404, "no such avatar");
-	expect_order(PART("avatar", "a001") AUDIO PART("crf", "64") "--BB--\r\n", 400, "crf: found");
+	expect_order(PART("avatar", "a001") AUDIO PART("crf", "64") "--BB--\r\n", 400, "from 0 to 63");
+	expect_order(PART("avatar", "a001") AUDIO PART("crf", "-1") "--BB--\r\n", 202, "queued");
+	expect_order(PART("avatar", "a001") AUDIO PART("frame", "5") "--BB--\r\n", 400,
+	             "frame: there is no such field; expected avatar");
 	expect_order(PART("avatar", "a001") AUDIO PART("frames", "429") "--BB--\r\n", 429, "too many jobs");
 	r = client_ask(port, "POST", "/v1/videos", "Content-Type: application/json\r\n", "{}", 2);
 	assert_int_equal(r.status, 400);
+	assert_non_null(strstr(r.body, "expected multipart/form-data"));
 	reply_free(&r);
 	r = client_ask(port, "POST", "/v1/videos", "", NULL, 0);
 	assert_int_equal(r.status, 400);

@@ -1,6 +1,7 @@
 /* Videos: ordered with an avatar and speech, watched while they are made, fetched in pieces. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "server/http/routes.h"
 
@@ -45,33 +46,62 @@ static void answer_video(struct http_request *request, int status, const struct 
 	http_answer_json(request, status, video_json(video));
 }
 
+/* A misspelt field would be a wish that is silently not granted. */
+static enum inlay_err check_form(const struct http_request *request, struct inlay_error *err)
+{
+	static const char *const known[] = { "avatar", "audio", "format", "frames", "start_frame", "crf" };
+	const char *type = http_header(request, "Content-Type"), *name;
+	if (!type || strncasecmp(type, "multipart/form-data", 19) != 0)
+		return il_fail(err, INLAY_ERR_INVALID, "Content-Type: found \"%.80s\"; expected multipart/form-data",
+		               type ? type : "");
+	for (size_t i = 0; (name = http_field_name(request, i)); i++) {
+		size_t k = 0, n = sizeof known / sizeof *known;
+		while (k < n && strcmp(name, known[k]) != 0)
+			k++;
+		if (k == n)
+			return il_fail(err, INLAY_ERR_INVALID,
+			               "%.80s: there is no such field; expected avatar, audio, format, frames, "
+			               "start_frame or crf",
+			               name);
+	}
+	return INLAY_OK;
+}
+
+/* -1, lossless, is INLAY_CRF_LOSSLESS. */
+static bool read_crf(struct http_request *request, int *crf)
+{
+	const char *text = http_field(request, "crf");
+	int64_t number = 0;
+	if (text && strcmp(text, "-1") == 0)
+		number = INLAY_CRF_LOSSLESS;
+	else if (!route_number(request, "crf", text, 0, 63, &number))
+		return false;
+	*crf = (int)number;
+	return true;
+}
+
 /* What the form says; false where it was answered that it says something wrong. */
 static bool read_order(struct http_request *request, struct video_order *order)
 {
-	int64_t crf = 0;
 	struct inlay_error err = { 0 };
 	order->avatar = http_field(request, "avatar");
 	order->audio_path = http_upload(request, "audio", &order->audio_name);
 	order->format = http_field(request, "format");
 	order->idempotency_key = http_header(request, "Idempotency-Key");
 	order->client = http_peer(request);
-	if (!order->avatar)
-		il_fail(&err, INLAY_ERR_INVALID,
-		        "avatar: expected a field of a form (multipart/form-data), found none");
-	else if (!order->audio_path)
-		il_fail(&err, INLAY_ERR_INVALID,
-		        "audio: expected a file in the form (multipart/form-data), found none");
-	if (err.code) {
+	enum inlay_err rc = check_form(request, &err);
+	if (!rc && !order->avatar)
+		rc = il_fail(&err, INLAY_ERR_INVALID, "avatar: expected a field of the form, found none");
+	if (!rc && !order->audio_path)
+		rc = il_fail(&err, INLAY_ERR_INVALID, "audio: expected a file in the form, found none");
+	if (rc) {
 		http_answer_error(request, &err);
 		return false;
 	}
-	bool read =
-		route_number(request, "frames", http_field(request, "frames"), 0, INT64_C(1) << 32, &order->frames) &&
-		route_number(request, "start_frame", http_field(request, "start_frame"), -1, INT64_C(1) << 32,
-	                     &order->start_frame) &&
-		route_number(request, "crf", http_field(request, "crf"), -1, 63, &crf);
-	order->crf = (int)crf;
-	return read;
+	return route_number(request, "frames", http_field(request, "frames"), 0, INT64_C(1) << 32, &order->frames) &&
+	       route_number(request, "start_frame", http_field(request, "start_frame"), -1, INT64_C(1) << 32,
+	                    &order->start_frame) &&
+	       read_crf(request, &order->crf);
 }
 
 static void create(void *ctx, struct http_request *request)
@@ -81,8 +111,7 @@ static void create(void *ctx, struct http_request *request)
 	struct video video;
 	if (!read_order(request, &order))
 		return;
-	if (app_check_speech(http_extra(request), order.avatar, &err) ||
-	    videos_order(ctx, &order, &video, &err))
+	if (app_check_speech(http_extra(request), order.avatar, &err) || videos_order(ctx, &order, &video, &err))
 		http_answer_error(request, &err);
 	else
 		answer_video(request, 202, &video);

@@ -71,11 +71,12 @@ static enum inlay_err check(const struct video_order *order, struct inlay_error 
 	if (!order->audio_path)
 		return il_fail(err, INLAY_ERR_INVALID, "no audio given");
 	if (order->format && !format_valid(order->format))
-		return il_fail(err, INLAY_ERR_INVALID, "unknown format; expected mp4, webm, mkv or mov");
+		return il_fail(err, INLAY_ERR_INVALID, "unknown format \"%.40s\"; expected mp4, webm, mkv or mov",
+		               order->format);
 	if (order->frames < 0 || order->start_frame < INLAY_START_FIRST)
 		return il_fail(err, INLAY_ERR_INVALID, "number of frames and start frame must not be negative");
 	if (order->crf < INLAY_CRF_LOSSLESS || order->crf > CRF_MAX)
-		return il_fail(err, INLAY_ERR_INVALID, "crf %d: expected -1 to %d", order->crf, CRF_MAX);
+		return il_fail(err, INLAY_ERR_INVALID, "crf %d: expected 0 to %d", order->crf, CRF_MAX);
 	if (order->idempotency_key && strlen(order->idempotency_key) > TABLE_NAME_MAX)
 		return il_fail(err, INLAY_ERR_INVALID, "idempotency key: longer than %d bytes", TABLE_NAME_MAX);
 	if (order->client && strlen(order->client) > TABLE_NAME_MAX)
@@ -175,7 +176,8 @@ static enum inlay_err check_room(struct videos *videos, struct inlay_error *err)
 		return il_fail(err, INLAY_ERR_BUSY, "the server is stopping");
 	enum inlay_err rc = table_stats(videos->table, &stats, err);
 	if (!rc && stats.queued + stats.in_progress + videos->accepting >= jobs)
-		return il_fail(err, INLAY_ERR_BUSY, "%u videos are queued or in progress, as many as may be", jobs);
+		return il_fail(err, INLAY_ERR_BUSY,
+		               "%u videos are queued or in progress, as many as limits.jobs lets be", jobs);
 	return rc;
 }
 

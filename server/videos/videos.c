@@ -60,7 +60,8 @@ static enum inlay_err take_folder(struct videos *videos, const char *state, stru
 	if (flock(videos->folder_fd, LOCK_EX | LOCK_NB) == 0)
 		return INLAY_OK;
 	if (errno == EWOULDBLOCK)
-		return il_fail(err, INLAY_ERR_IO, "%s: another server uses it", videos->folder);
+		return il_fail(err, INLAY_ERR_IO, "%s: another server uses it (--state DIR gives this one another)",
+		               videos->folder);
 	return il_fail_errno(err, "%s: cannot be locked", videos->folder);
 }
 

@@ -262,10 +262,10 @@ static void what_is_no_order_is_refused(void **state)
 	}
 	order.avatar = "anna";
 	order.format = "../x";
-	assert_fails(videos_order(videos, &order, &video, &err), INLAY_ERR_INVALID, "unknown format");
+	assert_fails(videos_order(videos, &order, &video, &err), INLAY_ERR_INVALID, "unknown format \"../x\"");
 	order.format = NULL;
 	order.crf = 64;
-	assert_fails(videos_order(videos, &order, &video, &err), INLAY_ERR_INVALID, "crf 64");
+	assert_fails(videos_order(videos, &order, &video, &err), INLAY_ERR_INVALID, "crf 64: expected 0 to 63");
 	order.crf = 0;
 	order.frames = -1;
 	assert_fails(videos_order(videos, &order, &video, &err), INLAY_ERR_INVALID, "must not be negative");
@@ -365,7 +365,8 @@ static void a_full_queue_is_busy(void **state)
 	atomic_store(&app.hold, true);
 	struct video first = place(videos, "anna", 1);
 	place(videos, "anna", 2);
-	assert_fails(try_order(videos, "anna", 3, "you", NULL, &video, &err), INLAY_ERR_BUSY, "2 videos are queued");
+	assert_fails(try_order(videos, "anna", 3, "you", NULL, &video, &err), INLAY_ERR_BUSY,
+	             "2 videos are queued or in progress, as many as limits.jobs");
 	atomic_store(&app.hold, false);
 	wait_for(videos, first.id, VIDEO_COMPLETED);
 	place(videos, "anna", 3);
@@ -681,7 +682,7 @@ static void a_folder_serves_one_at_a_time(void **state)
 {
 	(void)state;
 	struct videos *videos = open_videos(), *second = NULL;
-	assert_fails(videos_open(&second, &app, folder, &err), INLAY_ERR_IO, "another server");
+	assert_fails(videos_open(&second, &app, folder, &err), INLAY_ERR_IO, "another server uses it (--state DIR");
 	assert_null(second);
 	videos_close(&videos);
 	char path[1100];
