@@ -43,15 +43,34 @@ static enum inlay_err add_actions(posix_spawn_file_actions_t *actions, int in, i
 	return INLAY_OK;
 }
 
+/* What the loader and sanitizers of the child read; what else is there is none of its business. */
+static void choose_environment(char **chosen, size_t room)
+{
+	static const char *const passed[] = { "LD_LIBRARY_PATH=", "ASAN_", "LSAN_", "TSAN_", "UBSAN_", "LLVM_" };
+	size_t n = 0;
+	for (char **entry = environ; *entry && n + 1 < room; entry++)
+		for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+			if (!strncmp(*entry, passed[i], strlen(passed[i]))) {
+				chosen[n++] = *entry;
+				break;
+			}
+	chosen[n] = NULL;
+}
+
 static enum inlay_err spawn(pid_t *pid, double limit_s, int in, int out, int words, struct inlay_error *err)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	char program[] = "inlay", command[] = INTAKE_COMMAND, limit[32];
-	char *argv[] = { program, command, limit, NULL };
-	sigset_t none, all;
+	char *argv[] = { program, command, limit, NULL }, *environment[16];
+	sigset_t blocked, all;
 	snprintf(limit, sizeof limit, "%.3f", limit_s);
-	sigemptyset(&none);
+	choose_environment(environment, sizeof environment / sizeof *environment);
+	/* What asks the whole group to stop leaves uploads under way to the server, which drains. */
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGINT);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGHUP);
 	sigfillset(&all);
 	if (posix_spawn_file_actions_init(&actions))
 		return il_fail_memory(err);
@@ -59,11 +78,11 @@ static enum inlay_err spawn(pid_t *pid, double limit_s, int in, int out, int wor
 		posix_spawn_file_actions_destroy(&actions);
 		return il_fail_memory(err);
 	}
-	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigmask(&attributes, &blocked);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	enum inlay_err rc = add_actions(&actions, in, out, words);
-	errno = rc ? ENOMEM : posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+	errno = rc ? ENOMEM : posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, environment);
 	if (errno)
 		rc = il_fail_errno(err, "uploads cannot be decoded: no process for it");
 	posix_spawnattr_destroy(&attributes);
@@ -112,7 +131,7 @@ static enum inlay_err judge(struct child *child, int status, bool late, const st
 	if (WIFEXITED(status) && WEXITSTATUS(status) == INLAY_OK)
 		return INLAY_OK;
 	if (late)
-		return il_fail(err, INLAY_ERR_TIMEOUT, FAULT "it took longer than %g s",
+		return il_fail(err, INLAY_ERR_FORMAT, FAULT "it took longer than %g s",
 		               (double)(limits->timeout_ms > 0 ? limits->timeout_ms : TIMEOUT_MS) / 1000);
 	if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
 		return il_fail(err, INLAY_ERR_FORMAT, FAULT "it needs more time or memory than it may have");

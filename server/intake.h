@@ -21,8 +21,8 @@ struct intake_limits {
 };
 
 /* Decodes the file `path` to `wav_out` (media/wav.h), which appears whole or not at all and replaces what was there.
- * What the upload is to blame for is INLAY_ERR_FORMAT, or INLAY_ERR_TIMEOUT, with the text "the upload could not be
- * decoded: ..."; INLAY_ERR_IO is the disk's fault or that of a system without seccomp. Any thread. */
+ * What the upload is to blame for, a child that takes too long among it, is INLAY_ERR_FORMAT with the text "the upload
+ * could not be decoded: ..."; INLAY_ERR_IO is the disk's fault or that of a system without seccomp. Any thread. */
 enum inlay_err intake_audio(const char *path, const char *wav_out, const struct intake_limits *limits,
                             struct inlay_error *err);
 

@@ -220,7 +220,7 @@ static void a_child_that_is_late_is_ended(void **state)
 	(void)state;
 	const char *path = claim(16000, 16000);
 	const struct intake_limits hasty = { .seconds = 10, .bytes = 1 << 20, .timeout_ms = 1 };
-	check_refused(path, &hasty, INLAY_ERR_TIMEOUT, "longer than 0.001 s");
+	check_refused(path, &hasty, INLAY_ERR_FORMAT, "longer than 0.001 s");
 	unlink(path);
 }
 
@@ -235,12 +235,34 @@ static void an_end_that_nobody_sees_is_no_success(void **state)
 	unlink(path);
 }
 
-/* Where a child was taken over: it writes what it likes, shouts, and stays. */
-static int hostile_child(void)
+/* What the child is to do stands in the upload where it begins with MODE. */
+#define MODE "mode "
+
+static const char *mode_of_upload(void)
 {
-	const char *mode = getenv("INTAKE_TEST_CHILD");
+	static char text[64];
+	ssize_t n = pread(3, text, sizeof text - 1, 0);
+	return n > 0 && !strncmp(text, MODE, strlen(MODE)) ? text + strlen(MODE) : NULL;
+}
+
+/* Gets what the whole group of processes may get, and says what it knows of its surroundings. */
+static int busy_child(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		raise(signals[i]);
+	dprintf(2, "alive, %s, %s", getenv("INTAKE_TEST_SECRET") ? "knows" : "knows nothing",
+	        getenv("TSAN_INTAKE_TEST") ? "sanitized" : "bare");
+	return INLAY_ERR_FORMAT;
+}
+
+/* Where a child was taken over: it writes what it likes, shouts, and stays. */
+static int hostile_child(const char *mode)
+{
 	static char shout[100000];
 	memset(shout, 0x1b, sizeof shout);
+	if (!strcmp(mode, "works"))
+		return busy_child();
 	if (!strcmp(mode, "writes"))
 		return write(4, "#EXTM3U\nfile:/etc/passwd\n", 26) == 26 ? 0 : 3;
 	if (!strcmp(mode, "shouts"))
@@ -252,22 +274,34 @@ static int hostile_child(void)
 	return 0;
 }
 
+static void check_mode(const char *mode, const struct intake_limits *limits, const char *part)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, MODE "%s", mode);
+	const char *path = write_file("mode", text, (size_t)n);
+	check_refused(path, limits, INLAY_ERR_FORMAT, part);
+	unlink(path);
+}
+
 static void a_hostile_child_does_no_harm(void **state)
 {
 	(void)state;
-	const char *path = claim(16000, 16000);
 	struct intake_limits limits = roomy;
-	setenv("INTAKE_TEST_CHILD", "writes", 1);
-	check_refused(path, &limits, INLAY_ERR_FORMAT, "no plain WAV");
-	setenv("INTAKE_TEST_CHILD", "shouts", 1);
-	check_refused(path, &limits, INLAY_ERR_FORMAT, "decoded: ????????");
-	setenv("INTAKE_TEST_CHILD", "crashes", 1);
-	check_refused(path, &limits, INLAY_ERR_FORMAT, "the decoder crashed (signal 31)");
-	setenv("INTAKE_TEST_CHILD", "stays", 1);
+	check_mode("writes", &limits, "no plain WAV");
+	check_mode("shouts", &limits, "decoded: ????????");
+	check_mode("crashes", &limits, "the decoder crashed (signal 31)");
 	limits.timeout_ms = 500;
-	check_refused(path, &limits, INLAY_ERR_TIMEOUT, "longer than 0.5 s");
-	unsetenv("INTAKE_TEST_CHILD");
-	unlink(path);
+	check_mode("stays", &limits, "longer than 0.5 s");
+}
+
+static void a_stop_of_the_group_and_its_environment_are_not_the_childs(void **state)
+{
+	(void)state;
+	setenv("INTAKE_TEST_SECRET", "token", 1);
+	setenv("TSAN_INTAKE_TEST", "1", 1);
+	check_mode("works", &roomy, "alive, knows nothing, sanitized");
+	unsetenv("INTAKE_TEST_SECRET");
+	unsetenv("TSAN_INTAKE_TEST");
 }
 
 static void two_uploads_may_not_have_one_output(void **state)
@@ -374,8 +408,8 @@ static void the_sandbox_holds(void **state)
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], INTAKE_COMMAND) && getenv("INTAKE_TEST_CHILD"))
-		return hostile_child();
+	if (argc > 1 && !strcmp(argv[1], INTAKE_COMMAND) && mode_of_upload())
+		return hostile_child(mode_of_upload());
 	if (argc > 1 && !strcmp(argv[1], INTAKE_COMMAND))
 		return intake_child_main(argc - 1, argv + 1);
 	const struct CMUnitTest tests[] = {
@@ -390,6 +424,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_child_that_is_late_is_ended),
 		cmocka_unit_test(an_end_that_nobody_sees_is_no_success),
 		cmocka_unit_test(a_hostile_child_does_no_harm),
+		cmocka_unit_test(a_stop_of_the_group_and_its_environment_are_not_the_childs),
 		cmocka_unit_test(two_uploads_may_not_have_one_output),
 		cmocka_unit_test(the_sandbox_holds),
 	};

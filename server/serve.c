@@ -293,7 +293,7 @@ static void *close_rpc(void *ctx)
 static void *close_http(void *ctx)
 {
 	const struct closing *closing = ctx;
-	http_server_stop(closing->serve->http);
+	http_server_stop(closing->serve->http, closing->timeout_ms);
 	return NULL;
 }
 

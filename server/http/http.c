@@ -15,8 +15,7 @@
 #include "server/http/http_impl.h"
 
 #define SECOND INT64_C(1000000000)
-#define BODY_BYTES_PER_S 1000 /* slower ones are cut */
-#define DRAIN_S 10
+#define BODY_BYTES_PER_S 1000                /* slower ones are cut */
 #define CONNECTION_MEMORY ((size_t)64 << 10) /* half of it is what a body is read by */
 
 /* "HOST:PORT", "[::1]:PORT" or ":PORT" (all addresses); host has room for 256. */
@@ -309,16 +308,16 @@ int http_server_port(const struct http_server *server)
 	return server->port;
 }
 
+/* The library may look at the socket until its daemon has ended: it is closed after that. */
 static void close_listener(struct http_server *server)
 {
 	if (server->daemon)
 		MHD_quiesce_daemon(server->daemon);
 	if (server->listen_fd >= 0)
-		close(server->listen_fd);
-	server->listen_fd = -1;
+		shutdown(server->listen_fd, SHUT_RDWR);
 }
 
-void http_server_stop(struct http_server *server)
+void http_server_stop(struct http_server *server, int64_t timeout_ms)
 {
 	pthread_mutex_lock(&server->lock);
 	bool first = !server->stopping;
@@ -328,7 +327,9 @@ void http_server_stop(struct http_server *server)
 		close_listener(server);
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += DRAIN_S;
+	int64_t ns = until.tv_nsec + timeout_ms % 1000 * 1000000;
+	until.tv_sec += (time_t)(timeout_ms / 1000 + ns / SECOND);
+	until.tv_nsec = (long)(ns % SECOND);
 	pthread_mutex_lock(&server->lock);
 	while (server->active && pthread_cond_timedwait(&server->changed, &server->lock, &until) == 0)
 		;
@@ -341,9 +342,11 @@ void http_server_destroy(struct http_server **server_)
 	*server_ = NULL;
 	if (!server)
 		return;
-	http_server_stop(server);
+	http_server_stop(server, 0);
 	if (server->daemon)
 		MHD_stop_daemon(server->daemon);
+	if (server->listen_fd >= 0)
+		close(server->listen_fd);
 	if (server->watching) {
 		pthread_mutex_lock(&server->lock);
 		server->ending = true;

@@ -77,8 +77,9 @@ struct http_server;
 enum inlay_err http_server_start(struct http_server **server, const struct http_server_params *params,
                                  struct inlay_error *err);
 int http_server_port(const struct http_server *server);
-/* No new connections; answers under way are finished, those that take longer than 10 s to send cut. */
-void http_server_stop(struct http_server *server);
+/* No new connections; waits for the answers under way, timeout_ms at most. */
+void http_server_stop(struct http_server *server, int64_t timeout_ms);
+/* Stops, if it was not, and cuts what is still being sent; waits for handlers. */
 void http_server_destroy(struct http_server **server);
 
 #endif

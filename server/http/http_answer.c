@@ -177,15 +177,22 @@ static struct version version_of(const struct stat *st)
 	return v;
 }
 
-/* 200, 304 or 412. Dates are compared for being the same, as the ones that we gave out are. */
-static int condition(const struct http_request *request, const struct version *v)
+/* True where a header holds a date and the file has changed after it, or, for `after` false, has not. */
+static bool compares(const char *header, const struct stat *st, bool after)
+{
+	int64_t date;
+	return header && http_text_date(header, &date) && (st->st_mtim.tv_sec > date) == after;
+}
+
+/* 200, 304 or 412. What is no date does not count (RFC 9110, 13.1.3). */
+static int condition(const struct http_request *request, const struct stat *st, const struct version *v)
 {
 	const char *match = http_header(request, "If-Match"), *none = http_header(request, "If-None-Match");
 	const char *unmodified = http_header(request, "If-Unmodified-Since");
 	const char *modified = http_header(request, "If-Modified-Since");
-	if (match ? !http_text_etag(match, v->etag, false) : unmodified && strcmp(unmodified, v->date) != 0)
+	if (match ? !http_text_etag(match, v->etag, false) : compares(unmodified, st, true))
 		return MHD_HTTP_PRECONDITION_FAILED;
-	if (none ? http_text_etag(none, v->etag, true) : modified && strcmp(modified, v->date) == 0)
+	if (none ? http_text_etag(none, v->etag, true) : compares(modified, st, false))
 		return MHD_HTTP_NOT_MODIFIED;
 	return MHD_HTTP_OK;
 }
@@ -214,9 +221,10 @@ static void send_file(struct http_request *request, int fd, const struct stat *s
 {
 	struct version v = version_of(st);
 	int64_t size = st->st_size, first = 0, length = size;
-	int status = condition(request, &v);
+	int status = condition(request, st, &v);
 	enum http_range range = HTTP_RANGE_ALL;
-	if (status == MHD_HTTP_OK && range_stands(request, &v))
+	/* Ranges are for GET alone (RFC 9110, 14.2). */
+	if (status == MHD_HTTP_OK && strcmp(request->method, "GET") == 0 && range_stands(request, &v))
 		range = http_text_range(http_header(request, "Range"), size, &first, &length);
 	char text[80];
 	if (range == HTTP_RANGE_BAD) {
@@ -237,8 +245,11 @@ static void send_file(struct http_request *request, int fd, const struct stat *s
 	if (status == MHD_HTTP_OK || status == MHD_HTTP_PARTIAL_CONTENT) {
 		if (name)
 			add_name(request, name);
-		send_response(request, status, type,
-		              MHD_create_response_from_fd_at_offset64((uint64_t)length, fd, (uint64_t)first));
+		struct MHD_Response *response =
+			MHD_create_response_from_fd_at_offset64((uint64_t)length, fd, (uint64_t)first);
+		if (!response)
+			close(fd);
+		send_response(request, status, type, response);
 		return;
 	}
 	close(fd);

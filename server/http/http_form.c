@@ -117,8 +117,12 @@ static bool write_all(int fd, const char *data, size_t size)
 
 static bool append(struct http_request *request, struct http_form_field *field, const char *data, size_t size)
 {
-	if (!field->text)
+	if (!size)
+		return true;
+	if (!field->text) {
+		field->size += size;
 		return write_all(field->fd, data, size) || refuse_errno(request);
+	}
 	if (size > HTTP_FIELD_BYTES - field->size)
 		return refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "a field's text is too long");
 	if (memchr(data, 0, size))
@@ -128,7 +132,13 @@ static bool append(struct http_request *request, struct http_form_field *field, 
 	return true;
 }
 
-/* A part comes in pieces, the first at offset 0. */
+/* A part comes in pieces. Where a read ends at its head, the first has no bytes and the next is at offset 0 again. */
+static bool goes_on(const struct http_form_field *field, const char *key, const char *file_name, uint64_t offset)
+{
+	return field->name && strcmp(field->name, key) == 0 && !field->text == (file_name != NULL) &&
+	       (offset || !field->size);
+}
+
 static enum MHD_Result take_part(void *ctx, enum MHD_ValueKind kind, const char *key, const char *file_name,
                                  const char *type, const char *encoding, const char *data, uint64_t offset, size_t size)
 {
@@ -137,7 +147,7 @@ static enum MHD_Result take_part(void *ctx, enum MHD_ValueKind kind, const char 
 	if (!key)
 		return refuse(request, MHD_HTTP_BAD_REQUEST, "a part of the form has no name") ? MHD_YES : MHD_NO;
 	struct http_form_field *field = request->n_fields ? &request->fields[request->n_fields - 1] : NULL;
-	if (!field || !field->name || strcmp(field->name, key) != 0 || offset == 0)
+	if (!field || !goes_on(field, key, file_name, offset))
 		field = add_field(request, key, file_name);
 	return field && append(request, field, data, size) ? MHD_YES : MHD_NO;
 }

@@ -48,8 +48,8 @@ struct http_pair {
 /* Of a form; a file's text is NULL. */
 struct http_form_field {
 	char *name, *text, *file_name, *path;
-	size_t size;
-	int fd; /* -1: not open */
+	size_t size; /* bytes so far */
+	int fd;      /* -1: not open */
 };
 
 /* Owned by the thread of its connection. */
@@ -67,6 +67,7 @@ struct http_request {
 	char peer[64];
 	unsigned seen[4];                   /* headers that are there once at most */
 	bool expects_body, answered, early; /* early: answered before the body was read */
+	bool admitted;                      /* the handler may be called */
 	int status;
 
 	struct il_bytes body;

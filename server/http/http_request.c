@@ -267,8 +267,8 @@ static void refuse_method(struct http_request *request, const char *allow)
 		http_answer_fault(request, MHD_HTTP_METHOD_NOT_ALLOWED, text);
 }
 
-/* Answers at once what needs no body to be answered. */
-static void admit(struct http_request *request, const char *url)
+/* True where the handler may be called; else it was answered, unless memory failed. */
+static bool admit(struct http_request *request, const char *url)
 {
 	char allow[128] = "";
 	bool readable = read_target(request, url);
@@ -277,14 +277,15 @@ static void admit(struct http_request *request, const char *url)
 	if (!readable) {
 		http_answer_fault(request, MHD_HTTP_BAD_REQUEST, "the path, query or headers cannot be read");
 	} else if (!may_enter(request)) {
-		return;
+		return false;
 	} else if (!request->route && !allow[0]) {
 		http_answer_fault(request, MHD_HTTP_NOT_FOUND, "there is nothing of this name");
 	} else if (!request->route) {
 		refuse_method(request, allow);
 	} else {
-		expect_body(request);
+		return expect_body(request);
 	}
+	return false;
 }
 
 static bool grow_body(struct http_request *request, size_t more)
@@ -384,7 +385,9 @@ enum MHD_Result http_request_handle(void *ctx, struct MHD_Connection *connection
 		*request_ = request = begin_request(ctx, connection, method);
 		if (!request)
 			return MHD_NO;
-		admit(request, url);
+		request->admitted = admit(request, url);
+		if (!request->admitted && !request->answered)
+			return MHD_NO;
 		request->early = request->answered && request->expects_body;
 		request->socket->phase = request->expects_body ? HTTP_BODY : HTTP_BUSY;
 		return MHD_YES;
@@ -394,9 +397,9 @@ enum MHD_Result http_request_handle(void *ctx, struct MHD_Connection *connection
 		*size = 0;
 		return rc;
 	}
-	if (!request->answered)
+	if (!request->answered && request->admitted)
 		call_handler(request);
-	return MHD_YES;
+	return request->answered ? MHD_YES : MHD_NO;
 }
 
 static void clear_pairs(struct http_pair *pairs, size_t n)

@@ -3,7 +3,10 @@
 #include "server/http/http.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <microhttpd.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -87,6 +90,32 @@ static void silent(void *ctx, struct http_request *request)
 	(void)ctx, (void)request;
 }
 
+/* In the library's place: a server that has no memory for an answer. */
+static atomic_bool no_answers;
+static atomic_int called;
+
+enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response)
+{
+	static enum MHD_Result (*queue)(struct MHD_Connection *, unsigned, struct MHD_Response *);
+	if (!queue)
+		*(void **)&queue = dlsym(RTLD_NEXT, "MHD_queue_response");
+	return atomic_load(&no_answers) ? MHD_NO : queue(connection, status, response);
+}
+
+static void called_once(void *ctx, struct http_request *request)
+{
+	(void)ctx;
+	atomic_fetch_add(&called, 1);
+	http_answer(request, 200, "text/plain", "called", 6);
+}
+
+static void send_much(void *ctx, struct http_request *request)
+{
+	(void)ctx;
+	static char much[32 << 20];
+	http_answer(request, 200, "application/octet-stream", much, sizeof much);
+}
+
 static int64_t retry_ms(void *ctx)
 {
 	(void)ctx;
@@ -118,6 +147,9 @@ static const struct http_route routes[] = {
 	{ "GET", "/broken", fault, &broken },
 	{ "GET", "/sleepy", sleepy },
 	{ "GET", "/silent", silent },
+	{ "GET", "/called", called_once },
+	{ "POST", "/called", called_once },
+	{ "GET", "/much", send_much },
 };
 
 static struct http_server_params params(void)
@@ -371,6 +403,38 @@ static void takes_uploads(void **state)
 	expect_upload("", 0, "empty.wav", "empty.wav");
 }
 
+/* The head of a request and its form, in two pieces that the server reads one by one. */
+static void send_in_two(const char *type, const struct text *body, size_t cut, const char *value, const char *name)
+{
+	char head[256];
+	int n = snprintf(head, sizeof head, "POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n%s\r\n",
+	                 body->size, type);
+	int fd = client_connect(port), on = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	client_send(fd, head, (size_t)n);
+	client_send(fd, body->data, cut);
+	usleep(2000);
+	client_send(fd, body->data + cut, body->size - cut);
+	struct reply r = client_read(fd, true);
+	if (r.status != 200 || strcmp(text_of(&r, "text"), value) || strcmp(text_of(&r, "name"), name))
+		fail_msg("cut at %zu of %zu: %d %s", cut, body->size, r.status, r.body);
+	reply_free(&r);
+	close(fd);
+}
+
+static void takes_forms_wherever_a_read_ends(void **state)
+{
+	(void)state;
+	struct text body = form_of("hello", "a.wav", "RIFF \r\n--x", 10), fields = { 0 };
+	for (size_t cut = 0; cut <= body.size; cut++)
+		send_in_two(FORM_TYPE, &body, cut, "hello", "a.wav");
+	free(body.data);
+	put(&fields, "one=1&text=a%20b%2Bc+d&other=", 29);
+	for (size_t cut = 0; cut <= fields.size; cut++)
+		send_in_two("Content-Type: application/x-www-form-urlencoded\r\n", &fields, cut, "a b+c d", "none");
+	free(fields.data);
+}
+
 static void takes_text_forms(void **state)
 {
 	(void)state;
@@ -396,10 +460,14 @@ static void refuses_bad_forms(void **state)
 	(void)state;
 	static const char twice[] = "--x-Y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
 				    "--x-Y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n2\r\n--x-Y--\r\n";
+	static const char kinds[] =
+		"--x-Y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n"
+		"--x-Y\r\nContent-Disposition: form-data; name=\"a\"; filename=\"f\"\r\n\r\n2\r\n--x-Y--\r\n";
 	static const char zero[] = "--x-Y\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\0\r\n--x-Y--\r\n";
 	static const char cut[] = "--x-Y\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n12345";
 	static const char nameless[] = "--x-Y\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x-Y--\r\n";
 	expect_bad_form(twice, sizeof twice - 1, 400);
+	expect_bad_form(kinds, sizeof kinds - 1, 400);
 	expect_bad_form(zero, sizeof zero - 1, 400);
 	expect_bad_form(cut, sizeof cut - 1, 400);
 	expect_bad_form(nameless, sizeof nameless - 1, 400);
@@ -465,9 +533,11 @@ static void sends_files(void **state)
 	assert_string_equal(reply_header(&r, "Content-Range"), "bytes */10000");
 	reply_free(&r);
 	r = client_ask(port, "HEAD", "/file", "Range: bytes=5-9\r\n", NULL, 0);
-	assert_int_equal(r.status, 206);
-	assert_string_equal(reply_header(&r, "Content-Length"), "5");
+	assert_int_equal(r.status, 200);
+	assert_string_equal(reply_header(&r, "Content-Length"), "10000");
+	assert_null(reply_header(&r, "Content-Range"));
 	reply_free(&r);
+	expect_status("HEAD", "/file", "Range: bytes=10000-\r\n", 200);
 
 	snprintf(header, sizeof header, "If-None-Match: \"x\", W/%s\r\n", etag);
 	expect_file(header, 304, 0, 0);
@@ -476,6 +546,14 @@ static void sends_files(void **state)
 	expect_file(header, 304, 0, 0);
 	snprintf(header, sizeof header, "If-Modified-Since: %s\r\nIf-None-Match: \"x\"\r\n", date);
 	expect_file(header, 200, 0, sizeof file_bytes);
+	expect_file("If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT\r\n", 304, 0, 0);
+	expect_file("If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n", 200, 0, sizeof file_bytes);
+	expect_file("If-Modified-Since: yesterday\r\n", 200, 0, sizeof file_bytes);
+	expect_file("If-Unmodified-Since: Fri, 31 Dec 2100 23:59:59 GMT\r\n", 200, 0, sizeof file_bytes);
+	snprintf(header, sizeof header, "If-Unmodified-Since: %s\r\n", date);
+	expect_file(header, 200, 0, sizeof file_bytes);
+	expect_file("If-Unmodified-Since: Sun Nov  6 08:49:37 1994\r\n", 412, 0, 0);
+	expect_file("If-Unmodified-Since: tomorrow\r\n", 200, 0, sizeof file_bytes);
 	snprintf(header, sizeof header, "If-Range: %s\r\nRange: bytes=1-2\r\n", etag);
 	expect_file(header, 206, 1, 2);
 	snprintf(header, sizeof header, "If-Range: %s\r\nRange: bytes=1-2\r\n", date);
@@ -526,6 +604,19 @@ static void asks_for_a_token(void **state)
 	expect_status("DELETE", "/echo/a?token=s3cret", "", 401);
 	expect_status("DELETE", "/echo/a", "Authorization: Bearer s3cret\r\nOrigin: http://evil.example\r\n", 200);
 	expect_status("POST", "/form", "Content-Length: 1000\r\n", 401);
+	/* Nor does anybody come in where there is no memory to say so. */
+	atomic_store(&no_answers, true);
+	int before = atomic_load(&called);
+	expect_status("GET", "/called", "", 0);
+	expect_status("POST", "/called", "Content-Length: 1\r\n", 0);
+	expect_status("GET", "/nowhere", "Authorization: Bearer s3cret\r\n", 0);
+	expect_status("PUT", "/called", "Authorization: Bearer s3cret\r\nContent-Length: 0\r\n", 0);
+	assert_int_equal(atomic_load(&called), before);
+	/* A handler whose answer fails is not called again. */
+	expect_status("GET", "/called", "Authorization: Bearer s3cret\r\n", 0);
+	assert_int_equal(atomic_load(&called), before + 1);
+	atomic_store(&no_answers, false);
+	expect_status("GET", "/called", "Authorization: Bearer s3cret\r\n", 200);
 	port = open_port;
 	http_server_destroy(&guarded);
 }
@@ -677,7 +768,7 @@ static void serves_many(void **state)
 static void *stop(void *ctx)
 {
 	usleep(300000);
-	http_server_stop(ctx);
+	http_server_stop(ctx, 20000);
 	return NULL;
 }
 
@@ -706,6 +797,30 @@ static void finishes_when_stopped(void **state)
 	http_server_destroy(&other);
 	assert_null(other);
 	http_server_destroy(&other);
+}
+
+/* A download that nobody takes is waited for as long as the caller says, once. */
+static void downloads_have_the_callers_time(void **state)
+{
+	(void)state;
+	struct inlay_error err;
+	struct http_server_params p = params();
+	struct http_server *other;
+	static const char ask[] = "GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	p.idle_s = 30;
+	assert_ok(http_server_start(&other, &p, &err));
+	int fd = client_connect(http_server_port(other));
+	client_send(fd, ask, sizeof ask - 1);
+	struct reply r = client_read(fd, false);
+	assert_int_equal(r.status, 200);
+	reply_free(&r);
+	int64_t begun = il_clock_ns();
+	http_server_stop(other, 1200);
+	assert_in_range(il_clock_ns() - begun, INT64_C(1100000000), INT64_C(5000000000));
+	begun = il_clock_ns();
+	http_server_destroy(&other);
+	assert_in_range(il_clock_ns() - begun, 0, INT64_C(1000000000));
+	close(fd);
 }
 
 static void refuses_bad_params(void **state)
@@ -780,16 +895,28 @@ static void counts_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_routes),        cmocka_unit_test(knows_methods),
-		cmocka_unit_test(says_what_is_wrong),  cmocka_unit_test(takes_bodies),
-		cmocka_unit_test(refuses_at_once),     cmocka_unit_test(refuses_long_streams),
-		cmocka_unit_test(takes_uploads),       cmocka_unit_test(takes_text_forms),
-		cmocka_unit_test(refuses_bad_forms),   cmocka_unit_test(sends_files),
-		cmocka_unit_test(keeps_strangers_out), cmocka_unit_test(asks_for_a_token),
-		cmocka_unit_test(survives_garbage),    cmocka_unit_test(takes_pipelines),
-		cmocka_unit_test(ends_slow_clients),   cmocka_unit_test(waits_for_slow_handlers),
-		cmocka_unit_test(serves_many),         cmocka_unit_test(finishes_when_stopped),
-		cmocka_unit_test(refuses_bad_params),  cmocka_unit_test(encrypts),
+		cmocka_unit_test(finds_routes),
+		cmocka_unit_test(knows_methods),
+		cmocka_unit_test(says_what_is_wrong),
+		cmocka_unit_test(takes_bodies),
+		cmocka_unit_test(refuses_at_once),
+		cmocka_unit_test(refuses_long_streams),
+		cmocka_unit_test(takes_forms_wherever_a_read_ends),
+		cmocka_unit_test(downloads_have_the_callers_time),
+		cmocka_unit_test(takes_uploads),
+		cmocka_unit_test(takes_text_forms),
+		cmocka_unit_test(refuses_bad_forms),
+		cmocka_unit_test(sends_files),
+		cmocka_unit_test(keeps_strangers_out),
+		cmocka_unit_test(asks_for_a_token),
+		cmocka_unit_test(survives_garbage),
+		cmocka_unit_test(takes_pipelines),
+		cmocka_unit_test(ends_slow_clients),
+		cmocka_unit_test(waits_for_slow_handlers),
+		cmocka_unit_test(serves_many),
+		cmocka_unit_test(finishes_when_stopped),
+		cmocka_unit_test(refuses_bad_params),
+		cmocka_unit_test(encrypts),
 		cmocka_unit_test(counts_all),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -55,6 +55,69 @@ static int64_t number(const char **p)
 	return value;
 }
 
+/* A date's form: y, d, h, m, s stand for digits (d: or a space before one), b for the month's letters. */
+struct date {
+	int y, d, h, m, s;
+	char month[4];
+};
+
+static int *field_of(struct date *date, char letter)
+{
+	switch (letter) {
+	case 'y': return &date->y;
+	case 'd': return &date->d;
+	case 'h': return &date->h;
+	case 'm': return &date->m;
+	case 's': return &date->s;
+	default: return NULL;
+	}
+}
+
+static bool read_date(const char *text, const char *form, struct date *date)
+{
+	size_t letters = 0;
+	*date = (struct date){ 0 };
+	for (; *form; form++, text++) {
+		int *field = field_of(date, *form);
+		if (field && isdigit((unsigned char)*text))
+			*field = *field * 10 + *text - '0';
+		else if (*form == 'b' && isalpha((unsigned char)*text))
+			date->month[letters++] = *text;
+		else if (field ? *form != 'd' || *field || *text != ' ' : *text != *form)
+			return false;
+	}
+	return !*text;
+}
+
+/* Days since 1970 (Gregorian, whatever the year). */
+static int64_t days_of(int year, int month, int day)
+{
+	static const int before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
+	int64_t past = year - 1; /* whole years since the year 0 */
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	return past * 365 + past / 4 - past / 100 + past / 400 - 719162 + before[month] + (month > 1 && leap) + day - 1;
+}
+
+bool http_text_date(const char *text, int64_t *unix_s)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	struct date date;
+	const char *p = text;
+	while (isalpha((unsigned char)*p))
+		p++;
+	if (read_date(p, ", dd-bbb-yy hh:mm:ss GMT", &date))
+		date.y += date.y < 70 ? 2000 : 1900;
+	else if (!read_date(p, ", dd bbb yyyy hh:mm:ss GMT", &date) && !read_date(p, " bbb dd hh:mm:ss yyyy", &date))
+		return false;
+	const char *month = strstr(months, date.month);
+	if (p == text || !month || (month - months) % 3 || date.y < 1 || date.d < 1 || date.d > 31 || date.h > 23 ||
+	    date.m > 59 || date.s > 60)
+		return false;
+	int64_t days = days_of(date.y, (int)(month - months) / 3, date.d);
+	*unix_s = ((days * 24 + date.h) * 60 + date.m) * 60 + date.s;
+	return true;
+}
+
 enum http_range http_text_range(const char *header, int64_t size, int64_t *first, int64_t *length)
 {
 	if (!header || strncasecmp(header, "bytes=", 6) != 0)

@@ -16,6 +16,10 @@ bool http_text_decode(char *text);
 enum http_range { HTTP_RANGE_ALL, HTTP_RANGE_ONE, HTTP_RANGE_BAD };
 enum http_range http_text_range(const char *header, int64_t size, int64_t *first, int64_t *length);
 
+/* Seconds since 1970 of an HTTP date in any of its three forms (RFC 9110, 5.6.7); the day of the week is not checked. A
+ * year of two digits is one from 1970 to 2069. */
+bool http_text_date(const char *text, int64_t *unix_s);
+
 /* True where an If-Match or If-None-Match list is "*" or names the (strong) etag; weak: W/ is looked through. */
 bool http_text_etag(const char *list, const char *etag, bool weak);
 

@@ -1,6 +1,8 @@
 /* Texts of requests: the tables of RFC 9110 and of what attackers send. */
 #include "server/http/http_text.h"
 
+#include <time.h>
+
 #include "tests/test.h"
 
 static void decodes(void **state)
@@ -160,6 +162,53 @@ static void knows_boundaries(void **state)
 	assert_false(http_text_multipart("multipart/mixed; boundary=ab"));
 }
 
+static void expect_date(const char *text, int64_t expected)
+{
+	int64_t found = INT64_MIN;
+	if (!http_text_date(text, &found) || found != expected)
+		fail_msg("%s: %lld, expected %lld", text, (long long)found, (long long)expected);
+}
+
+static void reads_dates(void **state)
+{
+	(void)state;
+	/* The examples of RFC 9110, 5.6.7. */
+	expect_date("Sun, 06 Nov 1994 08:49:37 GMT", 784111777);
+	expect_date("Sunday, 06-Nov-94 08:49:37 GMT", 784111777);
+	expect_date("Sun Nov  6 08:49:37 1994", 784111777);
+	expect_date("Thu, 01 Jan 1970 00:00:00 GMT", 0);
+	expect_date("Wed, 31 Dec 1969 23:59:59 GMT", -1);
+	expect_date("Saturday, 01-Jan-00 00:00:00 GMT", 946684800);
+	/* The C library's own calendar. */
+	for (int i = 0; i < 1000; i++) {
+		time_t t = (time_t)(test_random() % 8000000000);
+		struct tm tm;
+		char text[64];
+		gmtime_r(&t, &tm);
+		strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		expect_date(text, t);
+		strftime(text, sizeof text, "%a %b %e %H:%M:%S %Y", &tm);
+		expect_date(text, t);
+	}
+	static const char *const wrong[] = { "",
+		                             "yesterday",
+		                             ", 06 Nov 1994 08:49:37 GMT",
+		                             "Sun, 06 Nov 1994 08:49:37",
+		                             "Sun, 06 Nov 1994 08:49:37 GMT ",
+		                             "Sun, 06 Nov 1994 08:49:37 CET",
+		                             "Sun, 06 Nov 1994 24:49:37 GMT",
+		                             "Sun, 00 Nov 1994 08:49:37 GMT",
+		                             "Sun, 32 Nov 1994 08:49:37 GMT",
+		                             "Sun, 06 ovD 1994 08:49:37 GMT",
+		                             "Sun, 06 Nov yyyy 08:49:37 GMT",
+		                             "Sun, -6 Nov 1994 08:49:37 GMT" };
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		int64_t found;
+		if (http_text_date(wrong[i], &found))
+			fail_msg("%s: %lld", wrong[i], (long long)found);
+	}
+}
+
 static int match(const char *pattern, const char *path_)
 {
 	char path[256], *parts[8];
@@ -194,7 +243,7 @@ int main(void)
 		cmocka_unit_test(decodes),          cmocka_unit_test(finds_ranges),
 		cmocka_unit_test(compares_etags),   cmocka_unit_test(knows_itself),
 		cmocka_unit_test(compares_tokens),  cmocka_unit_test(knows_boundaries),
-		cmocka_unit_test(matches_patterns),
+		cmocka_unit_test(matches_patterns), cmocka_unit_test(reads_dates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,7 +111,11 @@ static void create(void *ctx, struct http_request *request)
 	struct video video;
 	if (!read_order(request, &order))
 		return;
-	if (app_check_speech(http_extra(request), order.avatar, &err) || videos_order(ctx, &order, &video, &err))
+	/* An order that came before is answered, whatever became of its avatar. */
+	enum inlay_err rc = videos_same(ctx, &order, &video, &err);
+	if (rc == INLAY_EOF && !(rc = app_check_speech(http_extra(request), order.avatar, &err)))
+		rc = videos_order(ctx, &order, &video, &err);
+	if (rc)
 		http_answer_error(request, &err);
 	else
 		answer_video(request, 202, &video);

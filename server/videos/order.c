@@ -222,14 +222,34 @@ static enum inlay_err decode(struct videos *videos, const char *upload, const ch
 	const struct intake_limits limits = { .seconds = config->audio_s, .bytes = config->upload_bytes };
 	unsigned most = il_cpu_count();
 	pthread_mutex_lock(&videos->lock);
-	while (videos->decoding >= most)
+	while (videos->decoding >= most && !videos->stopping)
 		pthread_cond_wait(&videos->changed, &videos->lock);
-	videos->decoding++;
+	bool stopping = videos->stopping;
+	videos->decoding += !stopping;
 	pthread_mutex_unlock(&videos->lock);
+	if (stopping)
+		return il_fail(err, INLAY_ERR_BUSY, "the server is stopping");
 	enum inlay_err rc = intake_audio(upload, wav, &limits, err);
 	pthread_mutex_lock(&videos->lock);
 	videos->decoding--;
 	pthread_cond_broadcast(&videos->changed);
+	pthread_mutex_unlock(&videos->lock);
+	return rc;
+}
+
+enum inlay_err videos_same(struct videos *videos, const struct video_order *order, struct video *video,
+                           struct inlay_error *err)
+{
+	struct table_row row;
+	if (!order->idempotency_key || !*order->idempotency_key)
+		return INLAY_EOF;
+	enum inlay_err rc = check(order, err);
+	if (!rc)
+		rc = make_row(order, app_config(videos->app)->limits.upload_bytes, &row, err);
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&videos->lock);
+	rc = find_same(videos, &row, video, err);
 	pthread_mutex_unlock(&videos->lock);
 	return rc;
 }

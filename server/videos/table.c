@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 #define APPLICATION_ID 0x696e6c79 /* "inly" */
 #define VERSION 1
@@ -38,8 +39,9 @@
 	X(PROGRESS, "UPDATE videos SET frames_done = ?2, frames_expected = ?3 WHERE id = ?1")                          \
 	X(FINISH, "UPDATE videos SET state = ?2, finished = ?3, bytes = ?4, error = ?5, frames_done = ?6, "            \
 	          "frames_expected = ?7 WHERE id = ?1")                                                                \
-	X(RETURN, "UPDATE videos SET state = 0, attempts = attempts - 1, started = 0, frames_done = 0, due = ?2, "     \
-	          "refusals = refusals + ?3 WHERE id = ?1 AND state = 1")                                              \
+	X(RETURN, "UPDATE videos SET state = 0, attempts = min(attempts, max(?4, 0)), started = 0, frames_done = 0, "  \
+	          "due = ?2, refusals = refusals + ?3 WHERE id = ?1 AND state = 1")                                    \
+	X(UNCOUNT, "UPDATE videos SET attempts = max(attempts - 1, 0) WHERE state = 1")                                \
 	X(REMOVE, "DELETE FROM videos WHERE id = ?1")                                                                  \
 	X(OLDEST, "SELECT " COLUMNS " FROM videos WHERE state >= 2 AND finished < ?1 ORDER BY finished LIMIT 1")
 
@@ -132,6 +134,15 @@ static void read_text(sqlite3_stmt *statement, int i, char *to, size_t size)
 	snprintf(to, size, "%s", text ? (const char *)text : "");
 }
 
+void table_clean_text(char *text)
+{
+	for (size_t n; *text; text += n ? n : 1) {
+		n = il_utf8_bytes(text);
+		if (!n || (unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+	}
+}
+
 static void read_row(sqlite3_stmt *s, struct table_row *row)
 {
 	struct video *v = &row->video;
@@ -157,6 +168,7 @@ static void read_row(sqlite3_stmt *s, struct table_row *row)
 	read_text(s, 8, v->format, sizeof v->format);
 	read_text(s, 9, v->audio_name, sizeof v->audio_name);
 	read_text(s, 19, v->error, sizeof v->error);
+	table_clean_text(v->error); /* older versions kept whatever bytes there were */
 }
 
 /* The one row of a statement that is bound: INLAY_EOF where there is none. */
@@ -385,11 +397,18 @@ enum inlay_err table_finish(struct table *table, const struct video *v, struct i
 	return finish(table, FINISH, err);
 }
 
-enum inlay_err table_return(struct table *table, const char *id, int64_t due_ms, bool refused, struct inlay_error *err)
+enum inlay_err table_uncount(struct table *table, struct inlay_error *err)
 {
-	bind_text(table, RETURN, 1, id);
+	return finish(table, UNCOUNT, err);
+}
+
+enum inlay_err table_return(struct table *table, const struct table_row *row, int64_t due_ms, bool refused,
+                            struct inlay_error *err)
+{
+	bind_text(table, RETURN, 1, row->video.id);
 	bind_number(table, RETURN, 2, due_ms);
 	bind_number(table, RETURN, 3, refused);
+	bind_number(table, RETURN, 4, row->attempts - 1);
 	return finish(table, RETURN, err);
 }
 

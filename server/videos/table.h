@@ -10,6 +10,9 @@
 /* One thread at a time. */
 struct table;
 
+/* What is no UTF-8 or a control character becomes '?'. */
+void table_clean_text(char *text);
+
 /* All of a video. */
 struct table_row {
 	struct video video;
@@ -48,8 +51,11 @@ enum inlay_err table_progress(struct table *table, const char *id, int64_t done,
                               struct inlay_error *err);
 /* video: completed or failed. */
 enum inlay_err table_finish(struct table *table, const struct video *video, struct inlay_error *err);
-/* Queued again without an attempt counted, due at due_ms; refused: one refusal more. */
-enum inlay_err table_return(struct table *table, const char *id, int64_t due_ms, bool refused, struct inlay_error *err);
+/* The attempts under way do not count: the process means to end. */
+enum inlay_err table_uncount(struct table *table, struct inlay_error *err);
+/* row, as it was taken: queued again without that attempt counted, due at due_ms; refused: one refusal more. */
+enum inlay_err table_return(struct table *table, const struct table_row *row, int64_t due_ms, bool refused,
+                            struct inlay_error *err);
 
 enum inlay_err table_remove(struct table *table, const char *id, struct inlay_error *err);
 /* The video that finished first, if that was before `before_ms`: INLAY_EOF where there is none. */

@@ -112,7 +112,8 @@ static void what_was_given_back_comes_later(void **state)
 	add(table, "a", "", "");
 	add(table, "b", "", "");
 	take(table, 2000, "a");
-	assert_ok(table_return(table, "a", 5000, true, &err));
+	row = (struct table_row){ .video.id = "a", .attempts = 1 };
+	assert_ok(table_return(table, &row, 5000, true, &err));
 	assert_ok(table_find(table, "a", &row, &err));
 	assert_true(row.attempts == 0 && row.refusals == 1 && row.video.started_unix_ms == 0);
 	take(table, 2000, "b");
@@ -141,6 +142,41 @@ static void crashes_are_counted(void **state)
 	}
 	assert_non_null(strstr(row.video.error, "ended unexpectedly"));
 	assert_int_equal(row.video.finished_unix_ms, 8000);
+	table_close(&table);
+}
+
+static int attempts_of(struct table *table, const char *id)
+{
+	struct table_row row;
+	assert_ok(table_find(table, id, &row, &err));
+	return row.attempts;
+}
+
+/* Stops are no crashes, and no more than one attempt is given back for one. */
+static void stops_are_not_counted(void **state)
+{
+	(void)state;
+	struct table *table = open_fresh();
+	struct table_row row = { .video.id = "a" };
+	add(table, "a", "", "");
+	add(table, "b", "", "");
+	take(table, 9000, "a");
+	assert_ok(table_recover(table, 8000, &err));
+	for (int i = 0; i < 2 * TABLE_ATTEMPTS; i++) {
+		take(table, 9000, i ? "a" : "b");
+		take(table, 9000, i ? "b" : "a");
+		assert_int_equal(attempts_of(table, "a"), 2);
+		assert_int_equal(attempts_of(table, "b"), 1);
+		assert_ok(table_uncount(table, &err));
+		assert_int_equal(attempts_of(table, "a"), 1);
+		assert_int_equal(attempts_of(table, "b"), 0);
+		row.attempts = 2;
+		if (i % 2)
+			assert_ok(table_return(table, &row, 100, false, &err));
+		assert_ok(table_recover(table, 8000, &err));
+		assert_int_equal(attempts_of(table, "a"), 1);
+		assert_int_equal(attempts_of(table, "b"), 0);
+	}
 	table_close(&table);
 }
 
@@ -188,6 +224,23 @@ static void run_sql(const char *path, const char *sql)
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
+}
+
+static void errors_are_text(void **state)
+{
+	(void)state;
+	struct table *table = open_fresh();
+	struct table_row row;
+	char text[] = "caf\xc3\xa9 \xff\x80\n\xf0\x9f\x98";
+	table_clean_text(text);
+	assert_string_equal(text, "caf\xc3\xa9 ???\?\?\?");
+	add(table, "a", "", "");
+	table_close(&table);
+	run_sql(test_scratch("table.db"), "UPDATE videos SET error = CAST(x'61ff0a62' AS TEXT)");
+	assert_ok(table_open(&table, test_scratch("table.db"), &err));
+	assert_ok(table_find(table, "a", &row, &err));
+	assert_string_equal(row.video.error, "a??b");
+	table_close(&table);
 }
 
 static void other_tables_are_refused(void **state)
@@ -267,6 +320,8 @@ int main(void)
 		cmocka_unit_test(clients_take_turns),
 		cmocka_unit_test(what_was_given_back_comes_later),
 		cmocka_unit_test(crashes_are_counted),
+		cmocka_unit_test(stops_are_not_counted),
+		cmocka_unit_test(errors_are_text),
 		cmocka_unit_test(lists_go_back_in_time),
 		cmocka_unit_test(the_oldest_finished_one_is_found),
 		cmocka_unit_test(other_tables_are_refused),

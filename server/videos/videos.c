@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "server/videos/videos_impl.h"
 
 /* A decoder that a killed server was about to start holds the folder's lock until it has begun. */
@@ -143,12 +144,21 @@ static bool any_busy(const struct videos *videos)
 	return false;
 }
 
+/* However the process ends now, the videos in progress are not to blame. */
+static void begin_stop(struct videos *videos)
+{
+	struct inlay_error err = { 0 };
+	if (!videos->stopping && videos->table && table_uncount(videos->table, &err))
+		il_log_warn("%s", err.text);
+	videos->stopping = true;
+	pthread_cond_broadcast(&videos->changed);
+}
+
 void videos_stop(struct videos *videos, int64_t timeout_ms)
 {
 	int64_t deadline_ns = il_clock_ns() + timeout_ms * 1000000;
 	pthread_mutex_lock(&videos->lock);
-	videos->stopping = true;
-	pthread_cond_broadcast(&videos->changed);
+	begin_stop(videos);
 	for (int64_t left; any_busy(videos) && (left = deadline_ns - il_clock_ns()) > 0;)
 		videos_wait(videos, left / 1000000 + 1);
 	for (unsigned i = 0; i < videos->n_runs; i++)

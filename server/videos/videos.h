@@ -58,6 +58,9 @@ struct video {
  * avatar shows when it is rendered. */
 enum inlay_err videos_order(struct videos *videos, const struct video_order *order, struct video *video,
                             struct inlay_error *err);
+/* What videos_order does of an order that came before; INLAY_EOF for a new one. */
+enum inlay_err videos_same(struct videos *videos, const struct video_order *order, struct video *video,
+                           struct inlay_error *err);
 enum inlay_err videos_find(struct videos *videos, const char *id, struct video *video, struct inlay_error *err);
 /* Newest first, those before the id `before` (NULL: from the newest). *n in: room, out: found. */
 enum inlay_err videos_list(struct videos *videos, const char *before, struct video *list, size_t *n,

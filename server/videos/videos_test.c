@@ -12,9 +12,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "server/intake.h"
+#include "server/videos/videos_impl.h"
 #include "tests/test.h"
 
 static struct inlay_error err;
@@ -57,6 +59,8 @@ static enum inlay_err pretend(struct app *a, const struct app_render *r, struct 
 	}
 	if (!r->progress(r->progress_ctx, 25, 50))
 		return il_fail(fault, INLAY_ERR_CANCELLED, "cancelled");
+	if (!strcmp(r->params.avatar, "broken"))
+		return il_fail(fault, INLAY_ERR_FORMAT, "%s/broken/\xff\n: caf\xc3\xa9", a->config.avatars);
 	if (!strcmp(r->params.avatar, "none"))
 		return il_fail(fault, INLAY_ERR_NOT_FOUND, "none: no such avatar for %s", r->params.audio);
 	struct il_bytes sound;
@@ -245,6 +249,27 @@ static void a_failure_says_why(void **state)
 	videos_close(&videos);
 }
 
+/* An answer is JSON, and says nothing of where things lie. */
+static void a_failure_is_told_in_text(void **state)
+{
+	(void)state;
+	char avatars[] = "/srv/avatars";
+	app.config.avatars = avatars;
+	struct videos *videos = open_videos();
+	struct video video = place(videos, "broken", 1);
+	video = wait_for(videos, video.id, VIDEO_FAILED);
+	assert_string_equal(video.error, "broken/??: caf\xc3\xa9");
+	/* A folder's name may be a word of any text. */
+	char dot[] = "./", word[] = "broken";
+	app.config.avatars = dot;
+	video = wait_for(videos, place(videos, "broken", 1).id, VIDEO_FAILED);
+	assert_string_equal(video.error, "/broken/??: caf\xc3\xa9");
+	app.config.avatars = word;
+	video = wait_for(videos, place(videos, "broken", 1).id, VIDEO_FAILED);
+	assert_string_equal(video.error, "broken/??: caf\xc3\xa9");
+	videos_close(&videos);
+}
+
 static void what_is_no_order_is_refused(void **state)
 {
 	(void)state;
@@ -399,6 +424,18 @@ static void a_key_stands_for_one_order(void **state)
 	assert_string_not_equal(other.id, first.id);
 	assert_fails(try_order(videos, "anna", 2, "me", "key", &again, &err), INLAY_ERR_EXISTS, first.id);
 	assert_fails(try_order(videos, "berta", 1, "me", "key", &again, &err), INLAY_ERR_EXISTS, "another order");
+	const char *upload = test_scratch("same");
+	struct video_order same = { .avatar = "anna", .audio_path = upload, .client = "me", .idempotency_key = "key" };
+	write_upload(upload, 1);
+	assert_int_equal(videos_same(videos, &same, &again, &err), INLAY_OK);
+	assert_string_equal(again.id, first.id);
+	same.avatar = "berta";
+	assert_fails(videos_same(videos, &same, &again, &err), INLAY_ERR_EXISTS, "another order");
+	same.idempotency_key = "new";
+	assert_int_equal(videos_same(videos, &same, &again, &err), INLAY_EOF);
+	same.idempotency_key = NULL;
+	assert_int_equal(videos_same(videos, &same, &again, &err), INLAY_EOF);
+	unlink(upload);
 	wait_for(videos, first.id, VIDEO_COMPLETED);
 	videos_close(&videos);
 	videos = open_videos();
@@ -563,6 +600,96 @@ static int serve_for_ever(int told)
 		    write(told, video.id, sizeof video.id) != sizeof video.id)
 			return 2;
 	}
+}
+
+static void *stop_slowly(void *ctx)
+{
+	videos_stop(ctx, 60000);
+	return NULL;
+}
+
+/* A stop that was not waited for: it is ended while it drains. */
+static int serve_and_be_stopped(void)
+{
+	struct videos *videos = NULL;
+	struct video video;
+	struct inlay_error fault = { 0 };
+	struct videos_stats stats;
+	pthread_t stopper;
+	atomic_store(&app.hold, true);
+	if (videos_open(&videos, &app, folder, &fault))
+		return 1;
+	videos_stats(videos, &stats);
+	if (!(stats.queued + stats.in_progress) && try_order(videos, "anna", 1, "me", NULL, &video, &fault))
+		return 2;
+	while (atomic_load(&app.now) < 1)
+		usleep(1000);
+	if (pthread_create(&stopper, NULL, stop_slowly, videos))
+		return 3;
+	for (bool stopping = false; !stopping; usleep(1000)) {
+		pthread_mutex_lock(&videos->lock);
+		stopping = videos->stopping;
+		pthread_mutex_unlock(&videos->lock);
+	}
+	return kill(getpid(), SIGKILL);
+}
+
+static void stops_that_are_cut_short_are_no_crashes(void **state)
+{
+	(void)state;
+	struct video list[2];
+	size_t n = 2;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(in_process(serve_and_be_stopped), SIGKILL);
+	struct videos *videos = open_videos();
+	assert_ok(videos_list(videos, NULL, list, &n, &err));
+	assert_int_equal(n, 1);
+	wait_for(videos, list[0].id, VIDEO_COMPLETED);
+	videos_close(&videos);
+}
+
+/* Its decoder takes two seconds. */
+static void *order_slowly(void *ctx)
+{
+	struct same *slow = ctx;
+	struct inlay_error fault = { 0 };
+	char path[1200];
+	snprintf(path, sizeof path, "%s-slow-%p", folder, ctx);
+	const struct video_order order = { .avatar = "anna", .audio_path = path };
+	il_file_write(path, "slow", 4, true, &fault);
+	slow->rc = videos_order(slow->videos, &order, &slow->video, &fault);
+	unlink(path);
+	return NULL;
+}
+
+static void orders_that_wait_see_the_stop(void **state)
+{
+	(void)state;
+	enum { MORE = 3, MOST = 256 };
+	static struct same slow[MOST + MORE];
+	pthread_t threads[MOST + MORE];
+	unsigned decoding = il_cpu_count(), n = decoding + MORE, busy = 0, accepting = 0;
+	if (decoding > MOST)
+		skip();
+	app.config.limits.jobs = 1000;
+	struct videos *videos = open_videos();
+	for (unsigned i = 0; i < n; i++) {
+		slow[i].videos = videos;
+		assert_int_equal(pthread_create(&threads[i], NULL, order_slowly, &slow[i]), 0);
+	}
+	for (; accepting < n; usleep(1000)) {
+		pthread_mutex_lock(&videos->lock);
+		accepting = videos->accepting;
+		pthread_mutex_unlock(&videos->lock);
+	}
+	videos_stop(videos, 0);
+	for (unsigned i = 0; i < n; i++) {
+		pthread_join(threads[i], NULL);
+		assert_true(slow[i].rc == INLAY_ERR_BUSY || slow[i].rc == INLAY_ERR_FORMAT);
+		busy += slow[i].rc == INLAY_ERR_BUSY;
+	}
+	assert_true(busy >= MORE);
+	videos_close(&videos);
 }
 
 static void what_was_accepted_is_rendered_whenever_the_server_dies(void **state)
@@ -746,13 +873,25 @@ static void a_full_disk_is_an_error_and_no_more(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static int slow_child(void)
+{
+	char text[5] = "";
+	if (pread(3, text, 4, 0) != 4 || strcmp(text, "slow"))
+		return 0;
+	usleep(2000000);
+	return INLAY_ERR_FORMAT;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], INTAKE_COMMAND) && slow_child())
+		return INLAY_ERR_FORMAT;
 	if (argc > 1 && !strcmp(argv[1], INTAKE_COMMAND))
 		return intake_child_main(argc - 1, argv + 1);
 	const struct CMUnitTest tests[] = {
 		TEST(an_order_becomes_a_video),
 		TEST(a_failure_says_why),
+		TEST(a_failure_is_told_in_text),
 		TEST(what_is_no_order_is_refused),
 		TEST(names_are_fit_to_be_shown),
 		TEST(ids_of_clients_reach_no_path),
@@ -764,6 +903,8 @@ int main(int argc, char **argv)
 		TEST(what_is_deleted_is_gone),
 		TEST(a_stop_keeps_what_is_under_way),
 		TEST(a_crash_loses_nothing),
+		TEST(stops_that_are_cut_short_are_no_crashes),
+		TEST(orders_that_wait_see_the_stop),
 		TEST(what_was_accepted_is_rendered_whenever_the_server_dies),
 		TEST(what_crashes_thrice_has_failed),
 		TEST(old_videos_go),

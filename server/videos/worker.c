@@ -1,4 +1,5 @@
 /* The threads behind videos: some render, one removes what is old. */
+#define _GNU_SOURCE /* memmem */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,12 +97,20 @@ static void complete(struct videos *videos, const struct run *run, struct video 
 	finish(videos, run, video);
 }
 
-/* Clients need not know where the server keeps its files. */
-static void hide_folder(const struct videos *videos, char *text)
+/* Clients need not know where the server keeps its files. A folder's name that is not from the root may be any word,
+ * and is hidden where a path begins with it. */
+static void hide_folder(const char *folder, char *text)
 {
-	size_t length = strlen(videos->folder);
-	for (char *at; (at = strstr(text, videos->folder));)
-		memmove(at, at + length + (at[length] == '/'), strlen(at + length + (at[length] == '/')) + 1);
+	size_t length = folder ? strlen(folder) : 0;
+	while (length && folder[length - 1] == '/')
+		length--;
+	for (char *at = text; length && (at = memmem(at, strlen(at), folder, length));) {
+		size_t size = length + (at[length] == '/');
+		bool path = *folder == '/' || (size > length && (at == text || strchr(" '\"(", at[-1])));
+		if (path)
+			memmove(at, at + size, strlen(at + size) + 1);
+		at += path ? *at != 0 : (long)length;
+	}
 }
 
 static void fail(struct videos *videos, const struct run *run, struct video *video, const struct inlay_error *err)
@@ -111,8 +120,10 @@ static void fail(struct videos *videos, const struct run *run, struct video *vid
 	video->frames_expected = atomic_load(&run->expected);
 	char text[INLAY_ERROR_TEXT];
 	snprintf(text, sizeof text, "%s", *err->text ? err->text : inlay_err_name(err->code));
-	hide_folder(videos, text);
+	hide_folder(videos->folder, text);
+	hide_folder(app_config(videos->app)->avatars, text);
 	snprintf(video->error, sizeof video->error, "%s", text);
+	table_clean_text(video->error);
 	finish(videos, run, video);
 }
 
@@ -127,7 +138,7 @@ static void give_back(struct videos *videos, const struct table_row *row, bool r
 		wait_ms = wait_ms < REFUSED_MAX_MS ? wait_ms : REFUSED_MAX_MS;
 	}
 	/* In progress it stays in the table otherwise, until the next start. */
-	if (table_return(videos->table, row->video.id, video_clock_ms() + wait_ms, refused, &err))
+	if (table_return(videos->table, row, video_clock_ms() + wait_ms, refused, &err))
 		il_log_warn("%s", err.text);
 }
 
