@@ -4,6 +4,13 @@
 
 #include "server/http/http_text.h"
 
+static void date(const char *text)
+{
+	int64_t unix_s = 0;
+	if (http_text_date(text, &unix_s))
+		need(unix_s > -62300000000 && unix_s < 253500000000); /* years of four digits */
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void need(bool is)
@@ -45,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		range(text, 0);
 		range(text, 10000);
 		range(text, INT64_MAX);
+		date(text);
 		break;
 	case 2: need(!http_text_etag(text, "\"a\"", false) || http_text_etag(text, "\"a\"", true)); break;
 	case 3: need(!http_text_host_local(text, "127.0.0.2") || strchr("lL1[", text[0])); break;
