@@ -4,13 +4,6 @@
 
 #include "server/http/http_text.h"
 
-static void date(const char *text)
-{
-	int64_t unix_s = 0;
-	if (http_text_date(text, &unix_s))
-		need(unix_s > -62300000000 && unix_s < 253500000000); /* years of four digits */
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void need(bool is)
@@ -37,6 +30,13 @@ static void range(const char *text, int64_t size)
 	int64_t first = -1, length = -1;
 	if (http_text_range(text, size, &first, &length) == HTTP_RANGE_ONE)
 		need(first >= 0 && length > 0 && first <= size - length);
+}
+
+static void date(const char *text)
+{
+	int64_t unix_s = 0;
+	if (http_text_date(text, &unix_s))
+		need(unix_s > -62300000000 && unix_s < 253500000000); /* years of four digits */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
