@@ -28,11 +28,7 @@ enum inlay_err app_work_create(struct app_work **out, unsigned max_renders, stru
 	struct app_work *work = *out = calloc(1, sizeof *work);
 	if (!work)
 		return il_fail_memory(err);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&work->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	il_cond_init(&work->changed);
 	pthread_mutex_init(&work->lock, NULL);
 	work->max_renders = max_renders;
 	work->last = &work->first;

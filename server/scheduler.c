@@ -43,15 +43,6 @@ struct scheduler {
 	struct metric *waiting_metric, *frames_metric, *refused_metric, *wait_metric, *draw_metric, *late_metric;
 };
 
-static void init_cond(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 static void wait_until(struct scheduler *s, pthread_cond_t *cond, int64_t when_ns)
 {
 	struct timespec t = { .tv_sec = when_ns / 1000000000, .tv_nsec = when_ns % 1000000000 };
@@ -203,7 +194,7 @@ static enum inlay_err draw(void *ctx, const struct il_mouths_request *request, s
 	struct queue_request r = { .request = request,
 		                   .avatar_hash = queue_hash(request->avatar),
 		                   .avatar = warm ? QUEUE_WARM : QUEUE_COLD };
-	init_cond(&r.changed);
+	il_cond_init(&r.changed);
 	pthread_mutex_lock(&s->lock);
 	rc = submit(s, &r, err);
 	if (!rc) {
@@ -448,8 +439,8 @@ enum inlay_err scheduler_create(struct scheduler **out, const struct scheduler_p
 		return il_fail_memory(err);
 	set_params(s, params);
 	pthread_mutex_init(&s->lock, NULL);
-	init_cond(&s->work);
-	init_cond(&s->idle);
+	il_cond_init(&s->work);
+	il_cond_init(&s->idle);
 	add_metrics(s);
 	s->workers = calloc(s->params.workers, sizeof *s->workers);
 	enum inlay_err rc = s->workers ? INLAY_OK : il_fail_memory(err);

@@ -256,11 +256,7 @@ static enum inlay_err start_tls(struct http_server *server, struct inlay_error *
 
 static enum inlay_err init_locks(struct http_server *server, struct inlay_error *err)
 {
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	int failed = pthread_mutex_init(&server->lock, NULL) || pthread_cond_init(&server->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	int failed = pthread_mutex_init(&server->lock, NULL) || !il_cond_init(&server->changed);
 	return failed ? il_fail_memory(err) : INLAY_OK;
 }
 

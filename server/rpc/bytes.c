@@ -129,15 +129,6 @@ void rpc_message_copy(grpc_byte_buffer *message, uint8_t *to)
 
 /* ---- waiting ---- */
 
-void rpc_cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 bool rpc_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns)
 {
 	struct timespec until = { until_ns / 1000000000, until_ns % 1000000000 };

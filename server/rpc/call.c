@@ -27,7 +27,7 @@ struct rpc_call *rpc_call_create(struct rpc_server *server)
 	grpc_call_details_init(&call->details);
 	grpc_metadata_array_init(&call->metadata);
 	pthread_mutex_init(&call->lock, NULL);
-	rpc_cond_init(&call->changed);
+	il_cond_init(&call->changed);
 	call->holds = 1;
 	return call;
 }

@@ -213,12 +213,8 @@ static enum inlay_err start(struct mouths_server *server, const struct mouths_cl
 enum inlay_err mouths_servers_init(struct mouths_servers *servers, const struct mouths_client_params *params,
                                    struct inlay_error *err)
 {
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&servers->lock, NULL);
-	pthread_cond_init(&servers->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	il_cond_init(&servers->changed);
 	servers->shared_memory = params->shared_memory;
 	if (!params->n_urls || params->n_urls > MOUTHS_SERVERS)
 		return il_fail(err, INLAY_ERR_INVALID, "%u inference servers: expected 1 to %d", params->n_urls,

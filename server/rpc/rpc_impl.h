@@ -31,9 +31,7 @@ void rpc_message_copy(grpc_byte_buffer *message, uint8_t *to);
 /* Its bytes where they lie in one piece, else NULL. */
 const uint8_t *rpc_message_whole(const grpc_byte_buffer *message);
 
-/* Condition variables that wait on il_clock_ns. */
-void rpc_cond_init(pthread_cond_t *cond);
-/* False at `until_ns`. */
+/* Waits for one of il_cond_init; false at `until_ns`. */
 bool rpc_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns);
 
 /* ---- call.c: a call of the server ---- */

@@ -419,8 +419,8 @@ enum inlay_err rpc_server_start(struct rpc_server **out, const struct rpc_server
 		return il_fail_memory(err);
 	rpc_library_begin();
 	pthread_mutex_init(&server->lock, NULL);
-	rpc_cond_init(&server->work);
-	rpc_cond_init(&server->changed);
+	il_cond_init(&server->work);
+	il_cond_init(&server->changed);
 	server->last = &server->first;
 	enum inlay_err code = copy_params(server, params, err);
 	if (!code) {

@@ -80,12 +80,7 @@ static enum inlay_err open_table(struct videos *videos, const char *state, struc
 
 static enum inlay_err make_lock(struct videos *videos, struct inlay_error *err)
 {
-	pthread_condattr_t monotonic;
-	if (pthread_condattr_init(&monotonic))
-		return il_fail_memory(err);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	int failed = pthread_cond_init(&videos->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	int failed = !il_cond_init(&videos->changed);
 	if (!failed && pthread_mutex_init(&videos->lock, NULL)) {
 		pthread_cond_destroy(&videos->changed);
 		failed = 1;

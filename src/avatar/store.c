@@ -56,15 +56,6 @@ static int64_t unix_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void init_cond(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 enum inlay_err il_store_open(struct il_store **out, const struct il_store_params *params, struct inlay_error *err)
 {
 	*out = NULL;
@@ -72,8 +63,8 @@ enum inlay_err il_store_open(struct il_store **out, const struct il_store_params
 	if (!store)
 		return il_fail_memory(err);
 	pthread_mutex_init(&store->lock, NULL);
-	init_cond(&store->loaded);
-	init_cond(&store->room);
+	il_cond_init(&store->loaded);
+	il_cond_init(&store->room);
 	store->params = *params;
 	store->params.folder = strdup(params->folder);
 	enum inlay_err rc =

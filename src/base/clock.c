@@ -20,6 +20,17 @@ int64_t il_clock_ns(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+bool il_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	if (pthread_condattr_init(&attr))
+		return false;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	bool made = pthread_cond_init(cond, &attr) == 0;
+	pthread_condattr_destroy(&attr);
+	return made;
+}
+
 int64_t il_cpu_ns(void)
 {
 	return read_clock(CLOCK_PROCESS_CPUTIME_ID);

@@ -314,11 +314,7 @@ enum inlay_err il_net_pool_open(struct il_net_pool **out, const struct il_net_po
 	struct il_net_pool *pool = calloc(1, sizeof *pool);
 	if (!pool)
 		return il_fail_memory(err);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->freed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	il_cond_init(&pool->freed);
 	pthread_mutex_init(&pool->lock, NULL);
 	enum inlay_err rc = copy_params(pool, params, err);
 	if (!rc)

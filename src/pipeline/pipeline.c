@@ -66,11 +66,7 @@ enum inlay_err il_pipeline_create(struct il_pipeline **out, const struct il_stag
 	if (!p)
 		return il_fail_memory(err);
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	il_cond_init(&p->changed);
 	p->n_stages = n_stages;
 	p->slots = slots;
 	p->total = -1;
